@@ -1,0 +1,127 @@
+// Package aemtest is what the tests of every package share: features a test needs and may skip without, and the check
+// that nothing outlives a test run. It is imported by tests only.
+package aemtest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// Feature is something of the host that a test cannot do without.
+type Feature struct {
+	Name  string
+	Probe func() error // nil: the host has it
+}
+
+// The features tests ask for. A probe returns why the host lacks its feature.
+var (
+	Root = Feature{"root", func() error {
+		if os.Geteuid() != 0 {
+			return errors.New("the tests run without root")
+		}
+		return nil
+	}}
+	Python = Program("python3")
+	CC     = Program("cc")
+)
+
+// Program is the feature of having a program in PATH.
+func Program(name string) Feature {
+	return Feature{"program " + name, func() error {
+		_, err := exec.LookPath(name)
+		return err
+	}}
+}
+
+// Require skips the test, saying which feature is missing and why. With AEM_TEST_NOSKIP=1 a missing feature is a
+// failure, so that continuous integration cannot grow green by skipping.
+func Require(t testing.TB, features ...Feature) {
+	t.Helper()
+	for _, f := range features {
+		err := f.Probe()
+		if err == nil {
+			continue
+		}
+		if os.Getenv("AEM_TEST_NOSKIP") == "1" {
+			t.Fatalf("missing feature %s: %v", f.Name, err)
+		}
+		t.Skipf("missing feature %s: %v", f.Name, err)
+	}
+}
+
+// NoLeaks is TestMain's body: it runs the tests and fails the run when goroutines, descriptors or child processes
+// are left behind.
+func NoLeaks(m *testing.M) {
+	before := descriptors()
+	code := m.Run()
+	if code == 0 {
+		if err := leaks(before); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// settle is how long what a test ended may take to be gone: goroutines unwind and the runtime closes after the test.
+const settle = 2 * time.Second
+
+func leaks(before map[string]string) error {
+	if err := goleak.Find(); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(settle)
+	for {
+		runtime.GC() // files dropped without Close are closed by now: only real leaks stay
+		err := compare(before, descriptors())
+		if err == nil {
+			err = children()
+		}
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// descriptors is what each open descriptor refers to, without the runtime's own poller.
+func descriptors() map[string]string {
+	open := map[string]string{}
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		target, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err != nil || target == "anon_inode:[eventpoll]" || target == "anon_inode:[eventfd]" && len(open) < 8 {
+			continue // gone already, or made by the runtime when it first polled
+		}
+		open[e.Name()] = target
+	}
+	return open
+}
+
+func compare(before, after map[string]string) error {
+	for fd, target := range after {
+		if _, ok := before[fd]; !ok {
+			return fmt.Errorf("leaked descriptor %s: %s", fd, target)
+		}
+	}
+	return nil
+}
+
+// children reports a child process that nobody ended or waited for.
+func children() error {
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, t := range threads {
+		pids, _ := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
+		if len(pids) > 0 {
+			return fmt.Errorf("leaked child process: pid %s", pids)
+		}
+	}
+	return nil
+}
