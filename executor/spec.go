@@ -1,0 +1,105 @@
+package executor
+
+import (
+	"time"
+
+	"github.com/aem-exec/aem-exec/policy"
+)
+
+// AgentKind is the context that runs a handler.
+type AgentKind string
+
+// The kinds of agent.
+const (
+	Process  AgentKind = "process"
+	Callback AgentKind = "callback"
+	Thread   AgentKind = "thread"
+)
+
+// Life is how long a process agent lives.
+type Life string
+
+// The lives.
+const (
+	Cold     Life = "cold"     // made for one event
+	Capsule  Life = "capsule"  // made before its event, used once
+	Resident Life = "resident" // made once, used for ever
+)
+
+// Handover is how an event reaches a program.
+type Handover string
+
+// The handovers.
+const (
+	Direct Handover = "direct" // copied into the handler's memory; the program uses an SDK
+	Socket Handover = "socket" // the event's connection on descriptors 0 and 1
+	Stdin  Handover = "stdin"  // one CloudEvents JSON object on standard input
+	Data   Handover = "data"   // the event's bytes on standard input
+	None   Handover = "none"   // nothing but facts
+)
+
+// Leftover is what happens to processes that outlive the main process of their agent.
+type Leftover string
+
+// What may happen to them.
+const (
+	KillLeftover  Leftover = "kill"
+	LeaveLeftover Leftover = "leave"
+)
+
+// Backoff is a growing wait between tries.
+type Backoff struct {
+	First  time.Duration
+	Factor float64
+	Max    time.Duration
+	Jitter float64       // part of the wait that is random, to both sides
+	Reset  time.Duration // going well for so long starts it anew; 0 never
+}
+
+// Rlimit is one resource limit, soft and hard alike; man 2 getrlimit.
+type Rlimit struct {
+	Resource int
+	Value    uint64
+}
+
+// Spec declares a handler: a plain value.
+type Spec struct {
+	Name  string
+	Agent AgentKind
+	Call  string         // callback, thread: the name of the Go function
+	Args  map[string]any // its arguments
+
+	Exec     []string // program and arguments, facts as {name}
+	Life     Life
+	Handover Handover
+
+	Size        int // capsule: kept ready; resident: processes
+	Concurrency int // activations running at once
+
+	Dir     string // absolute
+	Env     map[string]string
+	PassEnv []string // names taken from the supervisor's environment
+	Umask   int
+	Rlimits []Rlimit
+
+	Timeout      time.Duration // 0 none
+	ReadyTimeout time.Duration
+	KillAfter    time.Duration
+	Leftover     Leftover
+	LeftoverSet  bool // the file states it, so the host must be able to
+
+	Success    []int // exit statuses that mean done
+	AnySuccess bool  // every exit status means done
+	Retries    int
+	Backoff    Backoff
+	Restart    Backoff
+
+	ArenaSize int64 // bytes
+	ArenaMax  int64
+}
+
+// Account is what an app's processes run under, beside their handlers' own keys.
+type Account struct {
+	policy.Identity
+	Own bool // the supervisor's own identity: nothing to change
+}

@@ -1,0 +1,80 @@
+package supervisor
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// Options is everything a supervisor is told: a plain value that the configuration or an embedding program fills.
+type Options struct {
+	RuntimeDir  string        // holds control.sock; "" when embedded without a control socket
+	StateDir    string        // what outlives a run; "" keeps nothing
+	Grace       time.Duration // at the end, what runs may finish
+	DeadLetters int           // newest kept
+	Control     Control
+	Log         Log
+	Apps        []App
+
+	// Functions are the Go functions that callbacks and threads may name beside the built-in ones.
+	Functions map[string]executor.Function
+	// Logger takes the records; nil makes one from Log on standard error.
+	Logger *slog.Logger
+}
+
+// Control is who may reach the control socket.
+type Control struct {
+	Mode  uint32 // permission bits of the socket
+	Group string // its group, "" leaves it
+}
+
+// Log is how records are written.
+type Log struct {
+	Level  slog.Level
+	Format string // text, json or journal
+}
+
+// App owns registrations and handlers; limits and policy bind to it.
+type App struct {
+	Name    string
+	User    string // "" is who runs the supervisor
+	Group   string
+	Groups  []string
+	Start   bool
+	OnError string // name of the handler that gets its error events, "" none
+
+	Limits  limits.Limits
+	Seccomp *specs.LinuxSeccomp // nil: none
+	// SeccompFrom names where Seccomp came from, and SeccompUnset that the app said nothing about it.
+	SeccompFrom  string
+	SeccompUnset bool
+
+	Handlers []executor.Spec
+	Events   []Registration
+}
+
+// Registration says: when this happens, run these handlers, at this priority.
+type Registration struct {
+	Name     string
+	Source   source.Spec
+	Handlers []string
+	Priority aem.Priority
+	Start    bool
+	Once     bool
+	Full     Full
+}
+
+// Full is what happens to arrivals when a limit is reached.
+type Full string
+
+// The rules at a limit.
+const (
+	HoldFull Full = "hold" // the source is held, or the arrival kept, until there is room
+	ShedFull Full = "shed" // given up and counted
+)
