@@ -1,0 +1,16 @@
+package sys
+
+import "golang.org/x/sys/unix"
+
+// Eventfd makes a counter that polls readable while it is not zero (man 2 eventfd). Reads and writes never block, as
+// long as nobody else holds the descriptor: O_NONBLOCK belongs to all who share it.
+func Eventfd() (int, error) {
+	return unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+}
+
+// EventfdAdd adds one to the counter.
+func EventfdAdd(fd int) error {
+	one := [8]byte{1}
+	_, err := unix.Write(fd, one[:])
+	return err
+}

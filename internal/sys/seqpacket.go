@@ -1,0 +1,58 @@
+package sys
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// SeqpacketPair makes two connected sockets that keep message boundaries (man 7 unix, SOCK_SEQPACKET).
+func SeqpacketPair() ([2]int, error) {
+	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+}
+
+// SendMessage sends one message without SIGPIPE, and without waiting if wait is false (EAGAIN).
+func SendMessage(fd int, message []byte, wait bool) error {
+	return unix.Send(fd, message, sendFlags(wait))
+}
+
+// SendDescriptor sends one message together with a copy of the descriptor passed (man 3 cmsg, SCM_RIGHTS).
+func SendDescriptor(fd int, message []byte, passed int, wait bool) error {
+	_, err := unix.SendmsgN(fd, message, unix.UnixRights(passed), nil, sendFlags(wait))
+	return err
+}
+
+func sendFlags(wait bool) int {
+	if wait {
+		return unix.MSG_NOSIGNAL
+	}
+	return unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT
+}
+
+// ReceiveMessage receives one message without a control buffer, so that the kernel drops descriptors that came with it
+// (net/core/scm.c, scm_detach_fds). It never waits. What does not fit the buffer is lost. 0 is the end, or an empty
+// message.
+func ReceiveMessage(fd int, buf []byte) (int, error) {
+	for {
+		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+// ReceiveDescriptor receives one message and at most one descriptor, which is -1 if none came. The descriptor is made
+// close-on-exec.
+func ReceiveDescriptor(fd int, buf []byte) (n, passed int, err error) {
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := unix.Recvmsg(fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil || oobn < unix.CmsgLen(4) {
+		return n, -1, err
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 || messages[0].Header.Type != syscall.SCM_RIGHTS {
+		return n, -1, err
+	}
+	return n, int(int32(binary.NativeEndian.Uint32(messages[0].Data))), nil
+}
