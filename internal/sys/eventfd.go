@@ -14,3 +14,9 @@ func EventfdAdd(fd int) error {
 	_, err := unix.Write(fd, one[:])
 	return err
 }
+
+// EventfdClear makes an eventfd unreadable until the next EventfdAdd. It was clear already when the read fails.
+func EventfdClear(fd int) {
+	var count [8]byte
+	unix.Read(fd, count[:]) //nolint:errcheck // as said
+}

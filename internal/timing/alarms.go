@@ -1,0 +1,74 @@
+package timing
+
+import (
+	"time"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// Now is the time of CLOCK_MONOTONIC in nanoseconds.
+func Now() int64 { return sys.Monotonic() }
+
+// Alarms calls functions when their time has come. The zero value is ready.
+type Alarms struct {
+	deadlines Deadlines
+	calls     []func() // by place; nil: free
+	free      []int
+}
+
+// Alarm is one call to come. The zero Alarm is none; it may be stopped at any time.
+type Alarm struct {
+	alarms *Alarms
+	place  int
+	ref    Ref
+}
+
+// After sets a to call f once, d from now. An alarm already set is stopped first.
+func (s *Alarms) After(a *Alarm, d time.Duration, f func()) {
+	a.Stop()
+	place := len(s.calls)
+	if n := len(s.free); n > 0 {
+		place, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		s.calls = append(s.calls, nil)
+	}
+	s.calls[place] = func() {
+		a.ref = 0 // taken: Stop must not touch whoever has the place next
+		f()
+	}
+	*a = Alarm{s, place, s.deadlines.Add(Now()+int64(d), uint64(place))}
+}
+
+// Stop forgets the call, if it has not been made.
+func (a *Alarm) Stop() {
+	if a.ref == 0 {
+		return
+	}
+	a.alarms.deadlines.Cancel(a.ref)
+	a.alarms.release(a.place)
+	a.ref = 0
+}
+
+// Set reports whether the call is still to come.
+func (a *Alarm) Set() bool { return a.ref != 0 }
+
+func (s *Alarms) release(place int) {
+	s.calls[place] = nil
+	s.free = append(s.free, place)
+}
+
+// Next is when the next call is due.
+func (s *Alarms) Next() (at int64, ok bool) { return s.deadlines.Next() }
+
+// Run makes the calls that are due at now; those that they set are due later.
+func (s *Alarms) Run(now int64) {
+	for {
+		token, _, ok := s.deadlines.Take(now)
+		if !ok {
+			return
+		}
+		call := s.calls[token]
+		s.release(int(token))
+		call()
+	}
+}
