@@ -1,0 +1,157 @@
+package sys
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors that callers branch on.
+const (
+	EAGAIN       = unix.EAGAIN
+	ECONNREFUSED = unix.ECONNREFUSED
+	EADDRINUSE   = unix.EADDRINUSE
+)
+
+// ListenTCP makes a listening TCP socket that accepts without blocking. An IPv6 wildcard takes IPv4 too.
+func ListenTCP(addr netip.AddrPort, backlog int) (fd int, err error) {
+	family, sa := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(addr.Port()), Addr: [4]byte{}})
+	if addr.Addr().Is4() {
+		sa = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
+	} else {
+		zone, err := zoneID(addr.Addr().Zone())
+		if err != nil {
+			return -1, err
+		}
+		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Port: int(addr.Port()), ZoneId: zone, Addr: addr.Addr().As16()}
+	}
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	options := []struct{ level, name, value int }{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}}
+	if family == unix.AF_INET6 {
+		options = append(options, struct{ level, name, value int }{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0})
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			unix.Close(fd)
+			return -1, os.NewSyscallError("setsockopt", err)
+		}
+	}
+	return listen(fd, sa, backlog)
+}
+
+// ListenUnix makes a listening unix stream socket that accepts without blocking; a leading @ is the abstract
+// namespace.
+func ListenUnix(path string, backlog int) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	return listen(fd, &unix.SockaddrUnix{Name: path}, backlog)
+}
+
+func listen(fd int, sa unix.Sockaddr, backlog int) (int, error) {
+	if err := unix.Bind(fd, sa); err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("bind", err)
+	}
+	if err := unix.Listen(fd, backlog); err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("listen", err)
+	}
+	return fd, nil
+}
+
+func zoneID(zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	ifr, err := unix.NewIfreq(zone)
+	if err != nil {
+		return 0, err
+	}
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr); err != nil {
+		return 0, os.NewSyscallError("find interface "+zone, err)
+	}
+	return ifr.Uint32(), nil
+}
+
+// Peer is the other end of a connection, or our own end of it.
+type Peer struct {
+	IP   netip.AddrPort // of TCP; IPv4 mapped into IPv6 comes out as IPv4
+	Path string         // of a unix socket, "" without a name
+	Unix bool
+}
+
+// Accept takes one waiting connection. The connection itself blocks, as programs expect of a socket they are given.
+// EAGAIN means that none waits.
+func Accept(fd int) (conn int, peer Peer, err error) {
+	for {
+		conn, sa, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		if err == nil {
+			return conn, peerOf(sa), nil
+		}
+		// man 2 accept: errors of the connection itself, which is gone; the next one may be well.
+		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNABORTED) {
+			return -1, Peer{}, err
+		}
+	}
+}
+
+// LocalName is our end of a connection or the address of a listening socket.
+func LocalName(fd int) (Peer, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return Peer{}, os.NewSyscallError("getsockname", err)
+	}
+	return peerOf(sa), nil
+}
+
+func peerOf(sa unix.Sockaddr) Peer {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return Peer{IP: netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))}
+	case *unix.SockaddrInet6:
+		ip := netip.AddrFrom16(sa.Addr).Unmap()
+		if sa.ZoneId != 0 {
+			ip = ip.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
+		}
+		return Peer{IP: netip.AddrPortFrom(ip, uint16(sa.Port))}
+	case *unix.SockaddrUnix:
+		return Peer{Path: sa.Name, Unix: true}
+	}
+	return Peer{}
+}
+
+// Listens reports whether somebody accepts connections on the unix socket at path. A connection that
+// cannot be made for another reason than a refusal counts as listening.
+func Listens(path string) bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	return !errors.Is(unix.Connect(fd, &unix.SockaddrUnix{Name: path}), ECONNREFUSED)
+}
+
+// MaxDescriptors is how many descriptors this process may have open, the soft RLIMIT_NOFILE.
+func MaxDescriptors() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
+		return 1 << 30
+	}
+	return int(limit.Cur)
+}

@@ -1,0 +1,116 @@
+package source
+
+import (
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/timing"
+)
+
+// timers is the source of type timer: all deadlines in one list, and one alarm for the earliest of them.
+type timers struct {
+	env       Env
+	deadlines timing.Deadlines
+	jobs      map[aem.JobID]*timer
+	alarm     timing.Alarm
+	alarmAt   int64
+}
+
+// timer is one started job.
+type timer struct {
+	every time.Duration // 0: once
+	due   int64         // nanoseconds of CLOCK_MONOTONIC; kept while held
+	ref   timing.Ref    // 0 while nothing is waited for
+}
+
+// timerBatch bounds the events of one turn; the rest is due at once and taken in the next.
+const timerBatch = 256
+
+func newTimers(e Env) *timers { return &timers{env: e, jobs: map[aem.JobID]*timer{}} }
+
+func (s *timers) Start(id aem.JobID, spec Spec) error {
+	t, first := spec.(Timer), int64(0)
+	if first = int64(t.First); t.Every == 0 {
+		first = int64(t.After)
+	}
+	s.jobs[id] = &timer{every: t.Every, due: timing.Now() + first}
+	s.arm(id, s.jobs[id])
+	return nil
+}
+
+func (s *timers) Stop(id aem.JobID) {
+	s.Hold(id)
+	delete(s.jobs, id)
+}
+
+// Hold keeps when the next event is due: what falls due meanwhile is one late event that counts them all.
+func (s *timers) Hold(id aem.JobID) {
+	if t := s.jobs[id]; t != nil && t.ref != 0 {
+		s.deadlines.Cancel(t.ref)
+		t.ref = 0
+	}
+}
+
+func (s *timers) Resume(id aem.JobID) {
+	if t := s.jobs[id]; t != nil && t.ref == 0 && t.due != 0 {
+		s.arm(id, t)
+	}
+}
+
+func (s *timers) Close() { s.alarm.Stop() }
+
+// Next is when a job's next event is due.
+func (s *timers) Next(id aem.JobID) (at time.Time, ok bool) {
+	t := s.jobs[id]
+	if t == nil || t.due == 0 {
+		return time.Time{}, false
+	}
+	return time.Now().Add(time.Duration(t.due - timing.Now())), true
+}
+
+func (s *timers) arm(id aem.JobID, t *timer) {
+	t.ref = s.deadlines.Add(t.due, uint64(id))
+	s.wake()
+}
+
+// wake sets the alarm to the earliest deadline.
+func (s *timers) wake() {
+	at, ok := s.deadlines.Next()
+	switch {
+	case !ok:
+		s.alarm.Stop()
+	case !s.alarm.Set() || at < s.alarmAt:
+		s.alarmAt = at
+		s.env.Alarms.After(&s.alarm, time.Duration(at-timing.Now()), s.expire)
+	}
+}
+
+// expire detects what is due.
+func (s *timers) expire() {
+	now := timing.Now()
+	for range timerBatch {
+		token, _, ok := s.deadlines.Take(now)
+		if !ok {
+			break
+		}
+		s.fire(aem.JobID(token), now)
+	}
+	s.wake()
+}
+
+// fire detects one event and sets the next. Ticks that were missed are counted in the event, never repeated in a
+// rush: its count is 1 and the periods gone by since it was due.
+func (s *timers) fire(id aem.JobID, now int64) {
+	t := s.jobs[id]
+	t.ref = 0
+	e := s.env.Sink.NewEvent("timer")
+	if t.every == 0 {
+		t.due = 0
+	} else {
+		periods := (now-t.due)/int64(t.every) + 1
+		e.Count = uint32(min(periods, 1<<32-1))
+		t.due += periods * int64(t.every)
+		t.ref = s.deadlines.Add(t.due, uint64(id))
+	}
+	s.env.Sink.Detected(id, e)
+}
