@@ -120,7 +120,9 @@ func listenUnix(path string) (fd int, err error) {
 	return sys.ListenUnix(path, acceptBacklog)
 }
 
+// close also holds the listener: it may be closed by what it has just detected.
 func (l *listener) close() {
+	l.held = true
 	l.retry.Stop()
 	l.source.env.Poller.Remove(l.watch)
 	l.unlink()

@@ -1,0 +1,53 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/timing"
+)
+
+// slowCallback is how long a callback may keep the loop before it is reported.
+const slowCallback = 10 * time.Millisecond
+
+func now() int64 { return timing.Now() }
+
+// callback is the crew of one: the loop itself, which runs the function to completion.
+type callback struct {
+	pool     *Pool
+	function Function
+	stopped  bool
+}
+
+func (c *callback) ready() bool  { return !c.stopped }
+func (c *callback) running() int { return 0 } // between two calls into the loop, never
+func (c *callback) stop()        { c.stopped = true }
+func (c *callback) kill()        { c.stopped = true }
+func (c *callback) ended() bool  { return c.stopped }
+
+func (c *callback) take(a *aem.Activation) {
+	err := call(c.function, c.pool.spec.Timeout, a)
+	if took := time.Duration(now() - a.Started); took > slowCallback {
+		c.pool.log.Warn("a callback kept the loop: use agent = \"thread\" for what is slow", "handler", c.pool.spec.Name, "took", took)
+	}
+	c.pool.complete(a, answerOf(err))
+}
+
+// call runs a handler's function. A panic fails the attempt, not the supervisor.
+func call(f Function, timeout time.Duration, a *aem.Activation) (err error) {
+	ctx := context.Background()
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f(ctx, a.Event)
+}

@@ -1,0 +1,130 @@
+package executor
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/queue"
+)
+
+// Pool is all agents of one handler and the queue they share. It belongs to the loop.
+type Pool struct {
+	spec  Spec
+	app   string
+	loop  Loop
+	log   *slog.Logger
+	queue *queue.Queue[*aem.Activation]
+	crew  crew
+}
+
+// Loop is what agents need of the loop that owns them. Post may be called from anywhere, the others on the loop.
+type Loop interface {
+	// Post has f called on the loop.
+	Post(f func())
+	// Completed takes back an activation whose attempt has ended.
+	Completed(p *Pool, a *aem.Activation, c aem.Completion)
+	// Trouble reports that no agent can be made at the moment, and tried again by backoff; a nil err ends that state.
+	Trouble(p *Pool, err error)
+}
+
+// crew is the agents of a pool: callback, threads or processes.
+type crew interface {
+	// ready reports whether take would find a free agent, or the means to make one.
+	ready() bool
+	// take runs an activation; it ends in Loop.Completed.
+	take(a *aem.Activation)
+	// running is how many activations are with an agent.
+	running() int
+	// stop tells idle agents to end and makes no new ones; kill ends those that run too.
+	stop()
+	kill()
+	// ended reports whether nothing of the crew is left.
+	ended() bool
+}
+
+// Push puts an activation in the queue. It reports false when the queue is full.
+func (p *Pool) Push(a *aem.Activation) bool { return p.queue.Push(int(a.Priority), a) }
+
+// Return puts an activation back to where it was taken from.
+func (p *Pool) Return(a *aem.Activation) { p.queue.Return(int(a.Priority), a) }
+
+// Waiting is how many activations wait.
+func (p *Pool) Waiting() int { return p.queue.Len() }
+
+// Running is how many activations are with an agent.
+func (p *Pool) Running() int { return p.crew.running() }
+
+// Head is the activation that Run would run now.
+func (p *Pool) Head() (a *aem.Activation, ok bool) {
+	if c, pending := p.crew.(copier); pending {
+		if a := c.pending(); a != nil {
+			return a, true
+		}
+	}
+	if p.queue.Len() == 0 || !p.crew.ready() {
+		return nil, false
+	}
+	a, _, ok = p.queue.Peek()
+	return a, ok
+}
+
+// copier is a crew with activations that were taken before their agent was there: a process is made for them, and
+// their data is copied when it has said hello.
+type copier interface {
+	pending() *aem.Activation
+	copyPending()
+}
+
+// Run runs what Head showed. It is the last thing a turn of the loop does for this activation: a copy that never
+// returns leaves nothing half done.
+func (p *Pool) Run() {
+	if c, ok := p.crew.(copier); ok && c.pending() != nil {
+		c.copyPending()
+		return
+	}
+	a, ok := p.queue.Pop()
+	if !ok {
+		return
+	}
+	p.start(a)
+	p.crew.take(a)
+}
+
+// start counts the attempt, before its handler can do anything.
+func (p *Pool) start(a *aem.Activation) {
+	a.Attempt++
+	a.Started = now()
+}
+
+// complete reports the end of an attempt.
+func (p *Pool) complete(a *aem.Activation, c aem.Completion) {
+	c.After = time.Duration(now() - a.Started)
+	if c.Outcome == aem.Returned {
+		a.Attempt--
+	}
+	p.loop.Completed(p, a, c)
+}
+
+// Remove takes the waiting activations of a job out of the queue and gives each to gone.
+func (p *Pool) Remove(job aem.JobID, gone func(*aem.Activation)) {
+	p.queue.Remove(func(a *aem.Activation) bool {
+		if a.Job != job {
+			return false
+		}
+		gone(a)
+		return true
+	})
+}
+
+// Spec is what the pool's handler was declared as.
+func (p *Pool) Spec() *Spec { return &p.spec }
+
+// Stop makes no new agents and tells idle ones to end; Kill ends all.
+func (p *Pool) Stop() { p.crew.stop() }
+
+// Kill ends every agent at once.
+func (p *Pool) Kill() { p.crew.kill() }
+
+// Ended reports whether every agent is gone.
+func (p *Pool) Ended() bool { return p.crew.ended() }
