@@ -1,0 +1,78 @@
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// write writes text to a file of the group dir, with one system call, as the kernel's parsers want it.
+func write(dir, file, text string) error {
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// makeGroup makes the group dir, and those above it, unless they are there.
+func makeGroup(dir string) error { return os.MkdirAll(dir, 0o755) }
+
+// descriptor opens a path for a child process to use. It is a bare descriptor, because os.File would put it into the
+// runtime's poller: group files can be polled.
+func descriptor(path string, flags int) (int, error) {
+	fd, err := syscall.Open(path, flags|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+// processes lists the process ids in the group dir. Zombies are not among them.
+func processes(dir string) ([]int, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, field := range strings.Fields(string(text)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, fmt.Errorf("parse %s/cgroup.procs: %v", dir, err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
+}
+
+// number reads a file that holds one number.
+func number(path string) (int64, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("parse %s: %v", path, err)
+	}
+	return n, nil
+}
+
+// counter reads the value of key from a file of "key value" lines.
+func counter(path, key string) (uint64, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); name == key {
+			return strconv.ParseUint(value, 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("parse %s: no %s", path, key)
+}

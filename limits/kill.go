@@ -1,0 +1,76 @@
+package limits
+
+import (
+	"fmt"
+	"os"
+	"slices"
+)
+
+// killPasses bounds how often a group without cgroup.kill is read. Each pass kills all that the one before could have
+// forked, and a process that is to die forks no more, so it takes a bomb of that many generations to outrun it.
+const killPasses = 64
+
+// Kill sends SIGKILL to every process in the leaf and does not wait: Empty tells when they are gone.
+func (l *Leaf) Kill() error {
+	p := l.group.keeper
+	if p == nil {
+		return ErrNoLeaf
+	}
+	var err error
+	if p.unified {
+		err = write(l.dir(p), "cgroup.kill", "1") // Linux 5.14
+	} else {
+		_, err = killAll(l.dir(p))
+	}
+	if err != nil {
+		return fmt.Errorf("kill leaf %s: %v", l, err)
+	}
+	return nil
+}
+
+// killAll kills the processes in the group dir one by one, until a pass finds none that is new, and returns them.
+func killAll(dir string) (killed []int, err error) {
+	for range killPasses {
+		pids, err := processes(dir)
+		if err != nil {
+			return killed, err
+		}
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return slices.Contains(killed, pid) })
+		if len(pids) == 0 {
+			return killed, nil
+		}
+		if err := killListed(dir, pids); err != nil {
+			return killed, err
+		}
+		killed = append(killed, pids...)
+	}
+	return killed, fmt.Errorf("%s still forks after %d passes", dir, killPasses)
+}
+
+// killListed kills those of pids that are still in the group dir once a pidfd holds them: a process that ended, and
+// whose number went to a stranger in between, is not listed any more.
+func killListed(dir string, pids []int) error {
+	held := make(map[int]*os.Process, len(pids)) // os.Process is a pidfd
+	defer func() {
+		for _, p := range held {
+			p.Release()
+		}
+	}()
+	for _, pid := range pids {
+		p, err := os.FindProcess(pid)
+		if err != nil {
+			return err
+		}
+		held[pid] = p
+	}
+	listed, err := processes(dir)
+	if err != nil {
+		return err
+	}
+	for _, pid := range listed {
+		if p := held[pid]; p != nil {
+			p.Kill() // os.ErrProcessDone is as good
+		}
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package limits
+
+import (
+	"path"
+	"slices"
+)
+
+// Limits is what one app may use: a plain value. A zero cgroup field is a limit not asked for.
+type Limits struct {
+	Jobs        int      // registered at once
+	Activations int      // activated and not complete
+	QueueBytes  int64    // data held in the supervisor
+	Types       []string // event types it may register, "socket.*" means all below; empty: all
+	Agents      []string // agents its handlers may run on; empty: all
+	PriorityMax int      // the highest level its registrations and boosts may use
+	Memory      int64    // bytes
+	Swap        int64    // bytes of swap beside Memory; zero or less: none. Without Memory it is not asked for
+	PIDs        int64    // processes and threads
+	CPU         float64  // cores
+	Kill        bool     // leaves that are killed as a whole are required, not only used where the host has them
+	OnMissing   []string // limits (memory swap pids cpu io cpuset hugetlb kill) the app goes on without
+}
+
+// AllowsType reports whether the app may register events of type t.
+func (l Limits) AllowsType(t string) bool {
+	return len(l.Types) == 0 || slices.ContainsFunc(l.Types, func(pattern string) bool {
+		ok, err := path.Match(pattern, t)
+		return ok && err == nil
+	})
+}
+
+// AllowsAgent reports whether the app's handlers may run on agent a.
+func (l Limits) AllowsAgent(a string) bool {
+	return len(l.Agents) == 0 || slices.Contains(l.Agents, a)
+}
+
+// NeedsCgroup reports whether any of the limits can only be enforced by a cgroup.
+func (l Limits) NeedsCgroup() bool {
+	return l.Kill || slices.ContainsFunc(enforced, func(e limit) bool { return e.asked(l) })
+}
+
+// tolerates reports whether the app goes on without a limit of that name. Swap is what is had beside memory: without a
+// memory limit there is none to hold to.
+func (l Limits) tolerates(name string) bool {
+	return slices.Contains(l.OnMissing, name) || name == swap && slices.Contains(l.OnMissing, "memory")
+}
