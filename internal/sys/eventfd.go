@@ -2,6 +2,9 @@ package sys
 
 import "golang.org/x/sys/unix"
 
+// EPOLLET makes a poller report each add to an eventfd, and nothing else of it: then nobody needs to read it.
+const EPOLLET = unix.EPOLLET
+
 // Eventfd makes a counter that polls readable while it is not zero (man 2 eventfd). Reads and writes never block, as
 // long as nobody else holds the descriptor: O_NONBLOCK belongs to all who share it.
 func Eventfd() (int, error) {

@@ -45,8 +45,13 @@ func ReceiveMessage(fd int, buf []byte) (int, error) {
 // ReceiveDescriptor receives one message and at most one descriptor, which is -1 if none came. The descriptor is made
 // close-on-exec.
 func ReceiveDescriptor(fd int, buf []byte) (n, passed int, err error) {
-	oob := make([]byte, unix.CmsgSpace(4))
-	n, oobn, _, _, err := unix.Recvmsg(fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
+	oob, oobn := make([]byte, unix.CmsgSpace(4)), 0
+	for {
+		n, oobn, _, _, err = unix.Recvmsg(fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
+		if err != unix.EINTR {
+			break
+		}
+	}
 	if err != nil || oobn < unix.CmsgLen(4) {
 		return n, -1, err
 	}
@@ -56,3 +61,6 @@ func ReceiveDescriptor(fd int, buf []byte) (n, passed int, err error) {
 	}
 	return n, int(int32(binary.NativeEndian.Uint32(messages[0].Data))), nil
 }
+
+// ShutdownRead ends the reading side of a socket: whoever waits there sees the end (man 2 shutdown, SHUT_RD).
+func ShutdownRead(fd int) error { return unix.Shutdown(fd, unix.SHUT_RD) }

@@ -1,0 +1,98 @@
+package directcopy
+
+import (
+	"fmt"
+	"time"
+)
+
+// Outcome is what a handler says of an event.
+type Outcome uint32
+
+// The outcomes.
+const (
+	Done  Outcome = 1 // it did it
+	Retry Outcome = 2 // it may be tried again
+	Fail  Outcome = 3 // it must not be tried again
+)
+
+// Answer is the fate of one event as its handler sees it.
+type Answer struct {
+	Number  uint64
+	Outcome Outcome
+	Delay   time.Duration // for Retry: when, 0 if the handler does not say
+	Text    string        // why
+}
+
+// Answers appends the answers that came, and frees the places of their events. It is to be called when AnswersFD polls,
+// and may be called at any time. The error says how the handler lied: such a handler is to be ended. What was appended
+// before it stays true.
+func (m *Mailbox) Answers(dst []Answer) ([]Answer, error) {
+	p := m.page
+	p.supervisorSleeps.Store(0)
+	for armed := false; ; {
+		n := p.answered.Load() - m.consumed
+		switch {
+		case n > uint32(m.inFlight):
+			return dst, fmt.Errorf("read answers: %d answers to %d events", n, m.inFlight)
+		case n == 0 && armed:
+			return dst, nil
+		case n == 0: // look again after saying that we sleep: see wake
+			p.supervisorSleeps.Store(1)
+			armed = true
+		}
+		for ; n > 0; n-- {
+			a, err := m.answer(&p.answers[m.consumed%Slots])
+			if err != nil {
+				return dst, err
+			}
+			m.consumed++
+			dst = append(dst, a)
+		}
+	}
+}
+
+// answer reads one answer. The handler may be writing it: each word counts as it was when it was loaded.
+func (m *Mailbox) answer(at *answer) (Answer, error) {
+	number, outcome, text := at.number.Load(), at.outcome.Load(), at.text.Load()
+	a := Answer{
+		Number:  number,
+		Outcome: Outcome(uint32(outcome)),
+		Delay:   time.Duration(outcome>>32) * time.Millisecond,
+	}
+	switch {
+	case number >= m.published || number+Slots < m.published:
+		return a, fmt.Errorf("read answers: event %d, which the handler never had or long gave back", number)
+	case !m.ring.live(number):
+		return a, fmt.Errorf("read answers: event %d twice", number)
+	case a.Outcome < Done || a.Outcome > Fail:
+		return a, fmt.Errorf("read answers: event %d has the outcome %d", number, a.Outcome)
+	case at.reserved[0].Load()|at.reserved[1].Load() != 0 || text > MaxText:
+		return a, fmt.Errorf("read answers: event %d has reserved bits set, or a text longer than %d", number, MaxText)
+	}
+	kept := &m.texts[number%Slots]
+	if text != 0 && *kept == "" { // it was sent before the answer, so it is there
+		if _, err := m.Receive(); err != nil {
+			return a, err
+		}
+	}
+	if uint64(len(*kept)) != text {
+		return a, fmt.Errorf("read answers: event %d has a text of %d bytes and not of %d", number, len(*kept), text)
+	}
+	a.Text, *kept = *kept, ""
+	m.ring.free(number)
+	m.inFlight--
+	return a, nil
+}
+
+// Taken is the number of the first event that the handler has not taken: those before it have begun. A counter that
+// cannot be true counts all as taken.
+func (m *Mailbox) Taken() uint64 {
+	behind := uint32(m.published) - m.page.taken.Load()
+	if behind > uint32(m.inFlight) {
+		return m.published
+	}
+	return m.published - uint64(behind)
+}
+
+// InFlight is how many events were published and not answered.
+func (m *Mailbox) InFlight() int { return m.inFlight }

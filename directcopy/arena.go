@@ -1,0 +1,37 @@
+package directcopy
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// hugePage is the size from which an arena asks for huge pages, and what it is then aligned to. With them a copy of
+// 16 MiB takes 1.2 times a memcpy, without them 1.9 times.
+const hugePage = 2 << 20
+
+// newArena makes the memory of a handler that events land in, with all its pages present: a copy into pages that are
+// not there yet takes six times as long. The mapping is what to unmap; the arena lies in it.
+func newArena(size int) (arena, mapping []byte, err error) {
+	size = align(max(size, minArena), pageSize)
+	slack := 0
+	if size >= hugePage {
+		slack = hugePage
+	}
+	mapping, err = sys.MmapAnonymous(size + slack)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make arena: %w", err)
+	}
+	arena = mapping[:size:size]
+	if slack > 0 {
+		skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(mapping))) % hugePage)
+		arena = mapping[skip : skip+size : skip+size]
+		sys.AdviseHugepage(arena) // a kernel without them refuses; small pages do
+	}
+	if err = sys.Populate(arena); err != nil {
+		sys.Munmap(mapping)
+		return nil, nil, fmt.Errorf("make arena: %w", err)
+	}
+	return arena, mapping, nil
+}

@@ -1,0 +1,116 @@
+package directcopy
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// phase is how far the hello has come.
+type phase uint8
+
+const (
+	phaseStarted phase = iota // nothing was heard of the handler
+	phaseGreeted              // it said hello; its arena is a claim
+	phaseAsked                // the nonce lies in the arena
+	phaseProved               // it told the nonce: the arena is its own and we may write there
+)
+
+// Progress is what a call of Receive learned.
+type Progress uint8
+
+// What Receive reports.
+const (
+	Nothing Progress = iota // no message, for now
+	Greeted                 // the handler said hello: Prove is next
+	Proved                  // the handler is ready for events
+)
+
+// Receive reads from the channel, without waiting, until the hello made a step or nothing is left to read. The error is
+// io.EOF when the handler closed its end, as it does when it dies; every other one is a lie or garbage.
+func (m *Mailbox) Receive() (Progress, error) {
+	for {
+		msg, ok, err := m.receive()
+		if err != nil || !ok {
+			return Nothing, err
+		}
+		switch {
+		case msg.kind == kindHello && m.phase == phaseStarted:
+			if m.hello, err = parseHello(msg.body); err != nil {
+				return Nothing, err
+			}
+			m.phase = phaseGreeted
+			return Greeted, nil
+		case msg.kind == kindNonce && m.phase == phaseAsked:
+			if subtle.ConstantTimeCompare(msg.body, m.nonce[:]) != 1 {
+				return Nothing, errors.New("prove arena: the handler found other bytes there than were written")
+			}
+			m.phase, m.ring.size = phaseProved, m.hello.ArenaSize
+			return Proved, nil
+		case msg.kind == kindError && m.phase == phaseProved:
+			if err := m.keepText(msg); err != nil {
+				return Nothing, err
+			}
+		default:
+			return Nothing, fmt.Errorf("read message: kind %d is not for now", msg.kind)
+		}
+	}
+}
+
+// receive reads one message; ok is false when there is none.
+func (m *Mailbox) receive() (msg message, ok bool, err error) {
+	n, err := sys.ReceiveMessage(m.channel, m.message[:])
+	if err == syscall.ECONNRESET {
+		// The handler ended with messages of ours unread. That is told once, before what it sent itself
+		// (net/core/datagram.c, __skb_try_recv_datagram).
+		n, err = sys.ReceiveMessage(m.channel, m.message[:])
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		return msg, false, nil
+	case err != nil:
+		return msg, false, fmt.Errorf("read message: %w", err)
+	case n == 0:
+		return msg, false, io.EOF
+	}
+	msg, err = parseMessage(m.message[:n])
+	return msg, err == nil, err
+}
+
+// keepText keeps the text of an error until its answer names it. A text is one event's and comes once, so that what is
+// kept is bounded.
+func (m *Mailbox) keepText(msg message) error {
+	// The event is in flight: its number is the low half of one of the last Slots numbers.
+	number := m.published - uint64(uint32(m.published)-msg.number)
+	text := &m.texts[number%Slots]
+	if number >= m.published || !m.ring.live(number) {
+		return fmt.Errorf("read message: error of event %d, which the handler does not have", msg.number)
+	}
+	if *text != "" || len(msg.body) == 0 {
+		return fmt.Errorf("read message: error of event %d is empty or not the first", msg.number)
+	}
+	*text = string(msg.body)
+	return nil
+}
+
+// Hello is what the handler said of itself, from Greeted on.
+func (m *Mailbox) Hello() Hello { return m.hello }
+
+// Prove writes a nonce to the start of the arena and asks the handler what it finds there. What comes back proves three
+// things at once: that we may write to process pid, that the address is right, and that pid is who speaks.
+func (m *Mailbox) Prove(pid int) error {
+	if m.phase != phaseGreeted {
+		return errors.New("prove arena: it is not the time")
+	}
+	rand.Read(m.nonce[:]) // never fails
+	if _, err := Write(pid, m.hello.ArenaAddr, [][]byte{m.nonce[:]}); err != nil {
+		return fmt.Errorf("prove arena: %w", err)
+	}
+	m.phase = phaseAsked
+	return m.send(kindNonce, 0, -1)
+}

@@ -1,0 +1,227 @@
+package directcopy
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// Inbox is the handler's end. One thread owns it; only Stop may be called from others. It trusts the supervisor, but
+// checks what would be a fault.
+type Inbox struct {
+	page     *page
+	arena    []byte
+	mapping  []byte // that the arena lies in
+	channel  int
+	waiter   int
+	answers  int
+	taken    uint32
+	answered uint32
+	passed   int // a descriptor whose event is still to be taken, or -1
+	stopped  atomic.Bool
+
+	ready   [2]sys.EpollEvent
+	message [maxMessage + 1]byte
+}
+
+// Attach takes what Mailbox.Handler gave, in that order, and makes an arena. The descriptors are the inbox's from now
+// on, whatever Attach returns; programs that the handler starts do not get them.
+func Attach(fds [4]int, arenaSize int) (*Inbox, error) {
+	for _, fd := range fds {
+		syscall.CloseOnExec(fd)
+	}
+	b := &Inbox{channel: fds[0], waiter: fds[2], answers: fds[3], passed: -1}
+	page, err := mapPage(fds[1])
+	sys.Close(fds[1])
+	if err != nil {
+		b.Close()
+		return nil, fmt.Errorf("map control page: %w", err)
+	}
+	b.page = page
+	if err = page.check(); err == nil {
+		b.arena, b.mapping, err = newArena(arenaSize)
+	}
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// check judges the header, as a handler does that may be newer or older than its supervisor.
+func (p *page) check() error {
+	if p.magic != magic || p.version != version || p.size != pageSize || p.entryCount != Slots || p.answerCount != Slots {
+		return fmt.Errorf("map control page: magic %#x, version %d, size %d are not those of ABI %d", p.magic, p.version, p.size, version)
+	}
+	return nil
+}
+
+// Hello says that the handler is ready, with so many events in flight, and tells the supervisor the nonce that it
+// finds in its arena. It returns when the next thing to come is an event.
+func (b *Inbox) Hello(inFlight int) error {
+	hello := Hello{
+		ArenaAddr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b.arena)))),
+		ArenaSize: uint64(len(b.arena)),
+		PID:       uint32(os.Getpid()),
+		TID:       uint32(syscall.Gettid()),
+		InFlight:  uint32(inFlight),
+	}
+	if err := b.send(kindHello, 0, hello.append(nil)); err != nil {
+		return err
+	}
+	msg, err := b.receive()
+	if err != nil {
+		return err
+	}
+	if msg.kind != kindNonce {
+		return fmt.Errorf("say hello: got message kind %d", msg.kind)
+	}
+	return b.send(kindNonce, 0, b.arena[:nonceSize])
+}
+
+// Take waits for the next event. It returns io.EOF when there is none to come: after Stop, when the supervisor said so
+// and what it published is done, or when the supervisor is gone.
+func (b *Inbox) Take() (Event, error) {
+	for !b.stopped.Load() {
+		if b.page.head.Load() != b.taken {
+			return b.take()
+		}
+		b.page.handlerSleeps.Store(1)
+		if b.page.head.Load() != b.taken { // it came before the flag: see wake
+			b.page.handlerSleeps.Store(0)
+			continue
+		}
+		if err := b.sleep(); err != nil {
+			return Event{}, err
+		}
+	}
+	return Event{}, io.EOF
+}
+
+// sleep waits for the doorbell or a message, and takes the message.
+func (b *Inbox) sleep() error {
+	n, err := sys.EpollWait(b.waiter, b.ready[:], -1)
+	b.page.handlerSleeps.Store(0)
+	if err != nil {
+		return fmt.Errorf("wait for event: %w", err)
+	}
+	for i := range b.ready[:n] {
+		if b.ready[i].Data() != waitChannel {
+			continue
+		}
+		msg, err := b.receive()
+		switch {
+		case err != nil:
+			return err
+		case msg.kind == kindStop:
+			return io.EOF
+		case msg.kind != kindDescriptor:
+			return fmt.Errorf("wait for event: got message kind %d", msg.kind)
+		}
+	}
+	return nil
+}
+
+// take takes the oldest published event.
+func (b *Inbox) take() (Event, error) {
+	at := &b.page.entries[b.taken%Slots]
+	offset, size, flags := at.offset.Load(), uint64(at.size.Load()), at.flags.Load()
+	if arena := uint64(len(b.arena)); offset > arena || size > arena-offset {
+		return Event{}, fmt.Errorf("take event: %d bytes at %d are not in the arena", size, offset)
+	}
+	e, err := decode(b.arena[offset : offset+size])
+	if err != nil {
+		return e, err
+	}
+	for flags&flagDescriptor != 0 && b.passed < 0 {
+		msg, err := b.receive()
+		if err != nil {
+			return e, err
+		}
+		if msg.kind != kindDescriptor {
+			return e, fmt.Errorf("take event: got message kind %d, not its descriptor", msg.kind)
+		}
+	}
+	if flags&flagDescriptor != 0 {
+		e.FD, b.passed = b.passed, -1
+	}
+	b.taken++
+	b.page.taken.Store(b.taken)
+	return e, nil
+}
+
+// receive waits for one message. A descriptor that comes with it is kept for its event.
+func (b *Inbox) receive() (msg message, err error) {
+	n, fd, err := sys.ReceiveDescriptor(b.channel, b.message[:])
+	if fd >= 0 {
+		if b.passed >= 0 { // cannot be: it comes only when no event is in flight
+			sys.Close(b.passed)
+		}
+		b.passed = fd
+	}
+	if err == nil && n == 0 || err == syscall.ECONNRESET { // reset: it ended with messages of ours unread
+		return msg, io.EOF
+	}
+	if err != nil {
+		return msg, fmt.Errorf("read message: %w", err)
+	}
+	return parseMessage(b.message[:n])
+}
+
+// Answer tells the fate of an event that was taken; its memory is the supervisor's again. A text longer than MaxText is
+// cut. A delay counts in whole milliseconds, rounded up.
+func (b *Inbox) Answer(number uint64, outcome Outcome, delay time.Duration, text string) error {
+	text = text[:min(len(text), MaxText)]
+	if text != "" {
+		if err := b.send(kindError, uint32(number), []byte(text)); err != nil {
+			return err
+		}
+	}
+	ms := min((max(delay, 0)+time.Millisecond-1)/time.Millisecond, 1<<32-1)
+	at := &b.page.answers[b.answered%Slots] // free: there are as many answers as events in flight at most
+	at.number.Store(number)
+	at.outcome.Store(uint64(outcome) | uint64(ms)<<32)
+	at.text.Store(uint64(len(text)))
+	b.answered++
+	b.page.answered.Store(b.answered)
+	return wake(&b.page.supervisorSleeps, b.answers)
+}
+
+func (b *Inbox) send(k kind, number uint32, body []byte) error {
+	err := sys.SendMessage(b.channel, appendMessage(nil, k, number, body), true)
+	if err == syscall.EPIPE || err == syscall.ECONNRESET {
+		return io.EOF
+	}
+	if err != nil {
+		return fmt.Errorf("send to supervisor: %w", err)
+	}
+	return nil
+}
+
+// Stop makes Take return io.EOF, now or as soon as it is called. It ends the reading side of the channel, which wakes
+// the thread that sleeps in Take.
+func (b *Inbox) Stop() {
+	b.stopped.Store(true)
+	sys.ShutdownRead(b.channel)
+}
+
+// Close gives everything back. Events that were taken are gone with the arena.
+func (b *Inbox) Close() {
+	for _, fd := range []int{b.channel, b.waiter, b.answers, b.passed} {
+		if fd >= 0 {
+			sys.Close(fd)
+		}
+	}
+	if b.page != nil {
+		b.page.unmap()
+	}
+	if b.mapping != nil {
+		sys.Munmap(b.mapping)
+	}
+}

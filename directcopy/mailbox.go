@@ -1,0 +1,152 @@
+package directcopy
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// FirstDescriptor is the number that the first of Mailbox.Handler's descriptors has in the handler; the others follow.
+const FirstDescriptor = 3
+
+// Environment is what a handler finds in its environment: that we speak this ABI, and how large an arena to make.
+func Environment(arenaSize int) []string {
+	return []string{"AEM_ABI=" + strconv.Itoa(version), "AEM_ARENA_SIZE=" + strconv.Itoa(arenaSize)}
+}
+
+// Mailbox is the supervisor's end of one agent process. It has one owner, who makes it before the process, lets it
+// follow the hello with Receive, and closes it after the process is gone; only Reservation.Copy may run elsewhere.
+type Mailbox struct {
+	page      *page
+	channel   int    // our end
+	doorbell  int    // an eventfd that nobody else holds
+	answersFD int    // an eventfd that the handler writes
+	handler   [4]int // what the handler inherits; -1 once closed
+	phase     phase
+	hello     Hello
+	nonce     [nonceSize]byte
+
+	ring      ring
+	texts     [Slots]string // of events in flight, until they are answered
+	published uint64        // number of the next event to be published
+	consumed  uint32        // answers taken
+	inFlight  int           // published and not answered
+
+	reservation Reservation
+	message     [maxMessage + 1]byte
+}
+
+// NewMailbox makes the page, the channel and the two eventfds of an agent process that is about to be made.
+func NewMailbox() (m *Mailbox, err error) {
+	m = &Mailbox{channel: -1, doorbell: -1, answersFD: -1, handler: [4]int{-1, -1, -1, -1}}
+	m.reservation.mailbox = m
+	if err = m.open(); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("make mailbox: %w", err)
+	}
+	return m, nil
+}
+
+func (m *Mailbox) open() (err error) {
+	ends, err := sys.SeqpacketPair()
+	if err != nil {
+		return err
+	}
+	m.channel, m.handler[0] = ends[0], ends[1]
+	if m.page, m.handler[1], err = newPage(); err != nil {
+		return err
+	}
+	if m.doorbell, err = sys.Eventfd(); err != nil {
+		return err
+	}
+	if m.answersFD, err = sys.Eventfd(); err != nil {
+		return err
+	}
+	if m.handler[3], err = sys.Dup(m.answersFD, 0); err != nil {
+		return err
+	}
+	m.handler[2], err = newWaiter(m.doorbell, ends[1])
+	return err
+}
+
+// What the waiter reports.
+const (
+	waitDoorbell = 1
+	waitChannel  = 2
+)
+
+// newWaiter makes the epoll instance that the handler sleeps in. The handler gets this and not the doorbell itself:
+// O_NONBLOCK of an eventfd belongs to all who share it, so that a handler could fill the counter, clear the flag and
+// have us wait in write for ever. So nobody reads the doorbell either; it is edge-triggered.
+func newWaiter(doorbell, channel int) (int, error) {
+	fd, err := sys.EpollCreate()
+	if err != nil {
+		return -1, err
+	}
+	if err = sys.EpollAdd(fd, doorbell, sys.EPOLLIN|sys.EPOLLET, waitDoorbell); err == nil {
+		err = sys.EpollAdd(fd, channel, sys.EPOLLIN, waitChannel)
+	}
+	if err != nil {
+		sys.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Handler is the descriptors that the handler inherits, as FirstDescriptor and the numbers that follow.
+func (m *Mailbox) Handler() [4]int { return m.handler }
+
+// CloseHandler closes our copies of the handler's descriptors, once the process is made: only then does the channel
+// end when the process does.
+func (m *Mailbox) CloseHandler() {
+	for i, fd := range m.handler {
+		if fd >= 0 {
+			sys.Close(fd)
+		}
+		m.handler[i] = -1
+	}
+}
+
+// Channel polls readable when Receive has something to do.
+func (m *Mailbox) Channel() int { return m.channel }
+
+// AnswersFD tells of answers. It is to be polled with EPOLLET and never read, because the handler may make a read of it
+// block; and to be removed from its poller before Close, because the handler may keep it open.
+func (m *Mailbox) AnswersFD() int { return m.answersFD }
+
+// Close ends the mailbox. A copy that is still running elsewhere keeps what it needs.
+func (m *Mailbox) Close() error {
+	m.CloseHandler()
+	for _, fd := range []*int{&m.channel, &m.doorbell, &m.answersFD} {
+		if *fd >= 0 {
+			sys.Close(*fd)
+		}
+		*fd = -1
+	}
+	if m.page == nil {
+		return nil
+	}
+	err := m.page.unmap()
+	m.page = nil
+	return err
+}
+
+// Stop asks the handler to end after the events that it has.
+func (m *Mailbox) Stop() error { return m.send(kindStop, 0, -1) }
+
+// send sends a message without a body, with a descriptor if fd is one. It never waits: a handler that reads nothing
+// has a full channel, and that is an error.
+func (m *Mailbox) send(k kind, number uint32, fd int) (err error) {
+	var buf [messageHeaderSize]byte
+	b := appendMessage(buf[:0], k, number, nil)
+	if fd >= 0 {
+		err = sys.SendDescriptor(m.channel, b, fd, false)
+	} else {
+		err = sys.SendMessage(m.channel, b, false)
+	}
+	if err != nil {
+		return fmt.Errorf("send to handler: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package directcopy
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// kind is what a message on the channel says.
+type kind uint16
+
+const (
+	kindHello      kind = iota + 1 // handler: here I am, this is my arena
+	kindNonce                      // supervisor: look into your arena; handler: this I found there
+	kindDescriptor                 // supervisor: the descriptor of event number
+	kindError                      // handler: why event number did not end well
+	kindStop                       // supervisor: end when you have done what you have
+)
+
+const (
+	messageHeaderSize = 16
+	helloSize         = 32
+	nonceSize         = 16
+	// MaxText is the longest text of an error.
+	MaxText = 4096
+	// maxMessage is the longest message. Buffers are one byte longer, to see when one is too long.
+	maxMessage = messageHeaderSize + MaxText
+)
+
+// message is one message of the channel. Its body is valid until the next one is read.
+type message struct {
+	kind   kind
+	number uint32
+	body   []byte
+}
+
+// appendMessage appends the header of a message with a body of size bytes.
+func appendMessage(dst []byte, k kind, number uint32, body []byte) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint32(dst, magic)
+	dst = le.AppendUint16(dst, version)
+	dst = le.AppendUint16(dst, uint16(k))
+	dst = le.AppendUint32(dst, uint32(len(body)))
+	dst = le.AppendUint32(dst, number)
+	return append(dst, body...)
+}
+
+// parseMessage reads a message. It judges the form; whether it is the time for such a message its reader knows.
+func parseMessage(b []byte) (m message, err error) {
+	if len(b) < messageHeaderSize {
+		return m, fmt.Errorf("read message: %d bytes are no header", len(b))
+	}
+	le := binary.LittleEndian
+	body := b[messageHeaderSize:]
+	switch {
+	case le.Uint32(b) != magic:
+		return m, fmt.Errorf("read message: magic %#x", le.Uint32(b))
+	case le.Uint16(b[4:]) != version:
+		return m, fmt.Errorf("read message: ABI version %d, want %d", le.Uint16(b[4:]), version)
+	case len(b) > maxMessage:
+		return m, fmt.Errorf("read message: longer than %d bytes", maxMessage)
+	case le.Uint32(b[8:]) != uint32(len(body)):
+		return m, fmt.Errorf("read message: size %d with %d bytes", le.Uint32(b[8:]), len(body))
+	}
+	m = message{kind(le.Uint16(b[6:])), le.Uint32(b[12:]), body}
+	if want, fixed := bodySizes[m.kind]; fixed && len(body) != want {
+		return m, fmt.Errorf("read message: kind %d with %d bytes, want %d", m.kind, len(body), want)
+	}
+	return m, nil
+}
+
+// bodySizes are the sizes of the bodies that the handler sends, where they are fixed.
+var bodySizes = map[kind]int{kindHello: helloSize}
+
+// Hello is what a handler says of itself.
+type Hello struct {
+	ArenaAddr, ArenaSize uint64
+	PID, TID             uint32 // in its own pid namespace; the thread that runs events
+	InFlight             uint32 // how many events it takes at once
+}
+
+func (h Hello) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(dst, h.ArenaAddr)
+	dst = le.AppendUint64(dst, h.ArenaSize)
+	dst = le.AppendUint32(dst, h.PID)
+	dst = le.AppendUint32(dst, h.TID)
+	dst = le.AppendUint32(dst, h.InFlight)
+	return le.AppendUint32(dst, 0)
+}
+
+// minArena and maxArena bound an arena: an entry has 32 bits for the size of a block. maxAddress is beyond every user
+// address (Documentation/arch/x86/x86_64/mm.rst).
+const (
+	minArena   = 4096
+	maxArena   = 1 << 31
+	maxAddress = 1 << 56
+)
+
+// parseHello reads and judges the body of a HELLO, which has its right size.
+func parseHello(b []byte) (Hello, error) {
+	le := binary.LittleEndian
+	h := Hello{le.Uint64(b), le.Uint64(b[8:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:])}
+	switch {
+	case h.ArenaSize < minArena || h.ArenaSize > maxArena || h.ArenaAddr > maxAddress || h.ArenaAddr%blockAlign != 0:
+		return h, fmt.Errorf("read hello: no arena can be %#x bytes at %#x", h.ArenaSize, h.ArenaAddr)
+	case h.InFlight < 1 || h.InFlight > Slots:
+		return h, fmt.Errorf("read hello: %d events in flight, want 1 to %d", h.InFlight, Slots)
+	}
+	return h, nil
+}

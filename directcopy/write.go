@@ -1,0 +1,85 @@
+package directcopy
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+const (
+	// maxVectors is UIO_MAXIOV: more in one call is EINVAL (include/uapi/linux/uio.h).
+	maxVectors = 1024
+	// chunkBytes bounds one call, so that nobody waits for more than that before looking around.
+	chunkBytes = 1 << 20
+)
+
+// errNothing is a write that failed without saying why: it must not be tried for ever.
+var errNothing = errors.New("nothing written")
+
+// Write writes the local bytes, one after the other, to one place in the memory of process pid. It tries again after
+// short writes, which are normal: the n that it returns is less than asked only with an error.
+func Write(pid int, remote uint64, local [][]byte) (n int, err error) {
+	v := vector{remote: remote}
+	for _, b := range local {
+		v.add(b)
+	}
+	for !v.done() {
+		if err := v.write(pid); err != nil {
+			return v.total - v.left, err
+		}
+	}
+	return v.total, nil
+}
+
+// vector is a list of local bytes on their way to one place in another process. One contiguous remote range costs
+// 36 ns per 64 bytes where a range for each costs 190: the kernel pins the remote pages once.
+type vector struct {
+	local       []sys.Iovec // what is still to be written
+	remote      uint64      // where it goes
+	left, total int         // bytes
+}
+
+func (v *vector) add(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	iov := sys.Iovec{Base: unsafe.SliceData(b)}
+	iov.SetLen(len(b))
+	v.local = append(v.local, iov)
+	v.left += len(b)
+	v.total += len(b)
+}
+
+func (v *vector) done() bool { return v.left == 0 }
+
+// write writes at most chunkBytes with one call, as many as the kernel takes.
+func (v *vector) write(pid int) error {
+	// The shorter side ends the call, so the remote length alone bounds it.
+	remote := [1]sys.RemoteIovec{{Base: uintptr(v.remote), Len: min(v.left, chunkBytes)}}
+	n, err := sys.ProcessVMWritev(pid, v.local[:min(len(v.local), maxVectors)], remote[:])
+	if err == nil && n <= 0 {
+		err = errNothing
+	}
+	if err != nil {
+		return fmt.Errorf("write to process %d at %#x, %d of %d bytes written: %w", pid, v.remote, v.total-v.left, v.total, err)
+	}
+	v.advance(n)
+	return nil
+}
+
+// advance takes the first n bytes off the list.
+func (v *vector) advance(n int) {
+	v.remote += uint64(n)
+	v.left -= n
+	for len(v.local) > 0 && n >= int(v.local[0].Len) {
+		n -= int(v.local[0].Len)
+		v.local = v.local[1:]
+	}
+	if n > 0 {
+		first := &v.local[0]
+		first.Base = (*byte)(unsafe.Add(unsafe.Pointer(first.Base), n))
+		first.SetLen(int(first.Len) - n)
+	}
+}

@@ -1,0 +1,158 @@
+package handler
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/directcopy"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// TestMain runs the tests, or, started by one of them, the handler program that it named.
+func TestMain(m *testing.M) {
+	if name := os.Getenv("AEM_TEST_PROGRAM"); name != "" {
+		programs[name]()
+		os.Exit(0)
+	}
+	aemtest.NoLeaks(m)
+}
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// agent is a handler process and the supervisor's end of it.
+type agent struct {
+	t      *testing.T
+	box    *directcopy.Mailbox
+	cmd    *exec.Cmd
+	stderr strings.Builder
+	poll   int
+}
+
+// start makes a handler process, as a supervisor does.
+func start(t *testing.T, program string, arena int) *agent {
+	t.Helper()
+	box, err := directcopy.NewMailbox()
+	check(t, err)
+	a := &agent{t: t, box: box, cmd: exec.Command(os.Args[0])}
+	a.cmd.Env = append(os.Environ(), "AEM_TEST_PROGRAM="+program)
+	a.cmd.Env = append(a.cmd.Env, directcopy.Environment(arena)...)
+	a.cmd.Stderr = &a.stderr
+	for _, fd := range box.Handler() {
+		own, err := sys.Dup(fd, 0)
+		check(t, err)
+		a.cmd.ExtraFiles = append(a.cmd.ExtraFiles, os.NewFile(uintptr(own), "handler"))
+	}
+	check(t, a.cmd.Start())
+	for _, f := range a.cmd.ExtraFiles {
+		f.Close()
+	}
+	box.CloseHandler()
+	a.poll, err = sys.EpollCreate()
+	check(t, err)
+	check(t, sys.EpollAdd(a.poll, box.Channel(), sys.EPOLLIN|sys.EPOLLRDHUP, 0))
+	check(t, sys.EpollAdd(a.poll, box.AnswersFD(), sys.EPOLLIN|sys.EPOLLET, 1))
+	t.Cleanup(a.close)
+	return a
+}
+
+// ready is start and the hello.
+func ready(t *testing.T, program string, arena int) *agent {
+	t.Helper()
+	a := start(t, program, arena)
+	for {
+		a.wait()
+		progress, err := a.box.Receive()
+		check(t, err)
+		switch progress {
+		case directcopy.Greeted:
+			check(t, a.box.Prove(a.cmd.Process.Pid))
+		case directcopy.Proved:
+			return a
+		}
+	}
+}
+
+func (a *agent) wait() {
+	a.t.Helper()
+	var events [2]sys.EpollEvent
+	n, err := sys.EpollWait(a.poll, events[:], patience)
+	check(a.t, err)
+	if n == 0 {
+		a.t.Fatalf("the handler is silent; it wrote: %s", a.stderr.String())
+	}
+}
+
+func (a *agent) close() {
+	sys.Close(a.poll)
+	a.box.Close()
+	if a.cmd.ProcessState == nil {
+		a.cmd.Process.Kill()
+		a.cmd.Wait()
+	}
+}
+
+// exit waits for the end of the process and returns its status.
+func (a *agent) exit() int {
+	a.cmd.Wait()
+	return a.cmd.ProcessState.ExitCode()
+}
+
+// put publishes blocks; how many went is returned.
+func (a *agent) put(fd int, blocks ...directcopy.Block) int {
+	a.t.Helper()
+	r, err := a.box.Reserve(blocks)
+	if errors.Is(err, directcopy.ErrFull) {
+		return 0
+	}
+	check(a.t, err)
+	n := r.Len()
+	check(a.t, r.Copy(a.cmd.Process.Pid))
+	check(a.t, r.Publish(fd))
+	return n
+}
+
+// answers waits until n answers came.
+func (a *agent) answers(n int) []directcopy.Answer {
+	a.t.Helper()
+	got, err := a.box.Answers(nil)
+	check(a.t, err)
+	for len(got) < n {
+		a.wait()
+		got, err = a.box.Answers(got)
+		check(a.t, err)
+		if _, err := a.box.Receive(); err != nil {
+			a.t.Fatalf("%d of %d answers, then %v; the handler wrote: %s", len(got), n, err, a.stderr.String())
+		}
+	}
+	return got
+}
+
+// end waits for the end of the channel.
+func (a *agent) end() {
+	a.t.Helper()
+	for {
+		_, err := a.box.Receive()
+		if err == io.EOF {
+			return
+		}
+		check(a.t, err)
+		a.wait()
+	}
+}
+
+func (a *agent) signal(s syscall.Signal) { check(a.t, a.cmd.Process.Signal(s)) }
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

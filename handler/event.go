@@ -1,0 +1,82 @@
+package handler
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/directcopy"
+)
+
+// Event is one event. It and its Data are valid until the function that got it returns.
+type Event struct {
+	ID       aem.EventID
+	Job      aem.JobID
+	App      string
+	Name     string // of the event in its app
+	Type     string
+	Attempt  int // 1 is the first
+	Count    int // arrivals in it
+	Priority aem.Priority
+	Time     time.Time // when it was detected
+	Data     []byte
+
+	raw  directcopy.Event
+	conn net.Conn
+}
+
+// fill makes e the event raw. Names that are the same as the last time are not copied again.
+func (e *Event) fill(raw directcopy.Event) {
+	e.raw, e.conn = raw, nil
+	e.ID, e.Job = aem.EventID(raw.ID), aem.JobID(raw.Job)
+	for _, name := range [...]struct {
+		to   *string
+		fact string
+	}{{&e.App, "app"}, {&e.Name, "event"}, {&e.Type, "type"}} {
+		if v, _ := raw.Fact(name.fact); *name.to != string(v) {
+			*name.to = string(v)
+		}
+	}
+	e.Attempt, e.Count, e.Priority = int(raw.Attempt), int(raw.Count), aem.Priority(raw.Priority)
+	e.Time, e.Data = time.Unix(0, raw.Time), raw.Data
+}
+
+// Fact is the value of a fact, "" when the event has no such fact. Every event has app, event, handler and type; the
+// others are those of its type, as peer or topic.
+func (e *Event) Fact(name string) string {
+	v, _ := e.raw.Fact(name)
+	return string(v)
+}
+
+// Conn is the connection that came with the event. Run closes it after the function returned.
+func (e *Event) Conn() (net.Conn, error) {
+	if e.conn != nil {
+		return e.conn, nil
+	}
+	if e.raw.FD < 0 {
+		return nil, errors.New("get connection: the event has none")
+	}
+	f := os.NewFile(uintptr(e.raw.FD), "connection")
+	e.raw.FD = -1
+	defer f.Close() // the connection is a copy
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	e.conn = c
+	return c, nil
+}
+
+// end takes back what was valid until the function returned.
+func (e *Event) end() {
+	if e.conn != nil {
+		e.conn.Close() // again, if the function did
+	}
+	if e.raw.FD >= 0 {
+		syscall.Close(e.raw.FD)
+	}
+	e.raw, e.conn, e.Data = directcopy.Event{FD: -1}, nil, nil
+}

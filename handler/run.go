@@ -1,0 +1,145 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/directcopy"
+)
+
+// Func handles one event. Its context ends at the event's deadline, if it has one, and not with SIGTERM, which lets the
+// event be finished.
+type Func func(ctx context.Context, e *Event) error
+
+// Fail marks err as final: the event is failed at once and not tried again.
+func Fail(err error) error { return aem.Fail(err) }
+
+// After marks err as passing: the event is tried again after d.
+func After(d time.Duration, err error) error { return aem.After(d, err) }
+
+// Option changes how Run works.
+type Option func(*options)
+
+type options struct{ inFlight int }
+
+// InFlight lets the supervisor write up to n events, 1 to 64, ahead of the one that is handled. They are still handled
+// one by one. The default is 1.
+func InFlight(n int) Option { return func(o *options) { o.inFlight = n } }
+
+// Run handles events with f, one at a time and on one thread, until SIGTERM, the supervisor's word or its end; then it
+// returns after the current event. If the process was not started by aem-exec it says so and exits with status 2, and
+// with status 1 if the supervisor cannot be understood.
+func Run(f Func, opts ...Option) {
+	err := run(f, opts)
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, err)
+	if errors.Is(err, errNotStarted) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+var errNotStarted = errors.New("not started by aem-exec: AEM_ABI is not 1 (name this program in a handler's exec, with handover = \"direct\")")
+
+// defaultArena is the arena's size where the supervisor wishes none.
+const defaultArena = 1 << 20
+
+func run(f Func, opts []Option) error {
+	if os.Getenv("AEM_ABI") != "1" {
+		return errNotStarted
+	}
+	size, err := strconv.Atoi(os.Getenv("AEM_ARENA_SIZE"))
+	if err != nil {
+		size = defaultArena
+	}
+	os.Unsetenv("AEM_ABI") // programs that f starts are not started by aem-exec
+	o := options{inFlight: 1}
+	for _, opt := range opts {
+		opt(&o)
+	}
+
+	// One thread: it is the one that the hello names and that a boost acts on.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const first = directcopy.FirstDescriptor
+	inbox, err := directcopy.Attach([4]int{first, first + 1, first + 2, first + 3}, size)
+	if err != nil {
+		return err
+	}
+	defer inbox.Close()
+	defer stopOnTerm(inbox)()
+	if err = inbox.Hello(o.inFlight); err == nil {
+		err = loop(inbox, f)
+	}
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// stopOnTerm stops the inbox at SIGTERM, until the function that it returns is called.
+func stopOnTerm(inbox *directcopy.Inbox) (end func()) {
+	term, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(term, syscall.SIGTERM)
+	go func() {
+		defer close(done)
+		if _, ok := <-term; ok {
+			inbox.Stop()
+		}
+	}()
+	return func() {
+		signal.Stop(term)
+		close(term)
+		<-done
+	}
+}
+
+// loop handles events until there are no more, which is io.EOF.
+func loop(inbox *directcopy.Inbox, f Func) error {
+	var e Event
+	for {
+		raw, err := inbox.Take()
+		if err != nil {
+			return err
+		}
+		e.fill(raw)
+		failure := call(f, &e)
+		e.end()
+		text := ""
+		if failure != nil {
+			text = failure.Error()
+		}
+		outcome, delay := aem.Judge(failure)
+		if err := inbox.Answer(raw.Number, outcomes[outcome], delay, text); err != nil {
+			return err
+		}
+	}
+}
+
+// outcomes are the answers that a handler's error can mean.
+var outcomes = map[aem.Outcome]directcopy.Outcome{
+	aem.Done:   directcopy.Done,
+	aem.Retry:  directcopy.Retry,
+	aem.Failed: directcopy.Fail,
+}
+
+// call runs f with the event's deadline.
+func call(f Func, e *Event) error {
+	if e.raw.Deadline == 0 {
+		return f(context.Background(), e)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), time.Unix(0, e.raw.Deadline))
+	defer cancel()
+	return f(ctx, e)
+}
