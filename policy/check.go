@@ -1,0 +1,128 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// actions says what the kernel answers and the largest errno an action takes; 0: none. KILL kills the thread alone, as
+// in libseccomp, which can leave a program of several threads hanging: KILL_PROCESS is what most profiles want.
+// ERRNO stops at the kernel's MAX_ERRNO; the value of TRACE is any message for the tracer.
+var actions = map[specs.LinuxSeccompAction]struct {
+	answer   uint32
+	errnoMax uint
+}{
+	specs.ActKill:        {answer: sys.SECCOMP_RET_KILL_THREAD},
+	specs.ActKillThread:  {answer: sys.SECCOMP_RET_KILL_THREAD},
+	specs.ActKillProcess: {answer: sys.SECCOMP_RET_KILL_PROCESS},
+	specs.ActTrap:        {answer: sys.SECCOMP_RET_TRAP},
+	specs.ActErrno:       {answer: sys.SECCOMP_RET_ERRNO, errnoMax: 4095},
+	specs.ActTrace:       {answer: sys.SECCOMP_RET_TRACE, errnoMax: sys.SECCOMP_RET_DATA},
+	specs.ActAllow:       {answer: sys.SECCOMP_RET_ALLOW},
+	specs.ActLog:         {answer: sys.SECCOMP_RET_LOG},
+}
+
+// flags are the words of a profile and the kernel's bits. The specification has no constant for TSYNC. The kernel
+// takes WAIT_KILLABLE_RECV only together with a listener, which nothing here makes, so it is understood and not passed
+// on, as by libseccomp.
+var flags = map[specs.LinuxSeccompFlag]uint32{
+	"SECCOMP_FILTER_FLAG_TSYNC":            sys.SECCOMP_FILTER_FLAG_TSYNC,
+	specs.LinuxSeccompFlagLog:              sys.SECCOMP_FILTER_FLAG_LOG,
+	specs.LinuxSeccompFlagSpecAllow:        sys.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+	specs.LinuxSeccompFlagWaitKillableRecv: 0,
+}
+
+// foreign are architectures the specification names and no table is here for. Listing one changes nothing: either the
+// kernel never sees its calls, or they are killed.
+var foreign = []specs.Arch{
+	specs.ArchARM, specs.ArchMIPS, specs.ArchMIPS64, specs.ArchMIPS64N32, specs.ArchMIPSEL, specs.ArchMIPSEL64,
+	specs.ArchMIPSEL64N32, specs.ArchPPC, specs.ArchPPC64, specs.ArchPPC64LE, specs.ArchS390, specs.ArchS390X,
+	specs.ArchPARISC, specs.ArchPARISC64, specs.ArchRISCV64, specs.ArchLOONGARCH64, specs.ArchM68K, specs.ArchSH,
+	specs.ArchSHEB,
+}
+
+const argsMax = 6 // of seccomp_data.args
+
+// check returns the first mistake of a profile, if any. It knows nothing of the host.
+func check(p *specs.LinuxSeccomp) error {
+	if err := checkAction("", "defaultAction", p.DefaultAction, "defaultErrnoRet", p.DefaultErrnoRet); err != nil {
+		return err
+	}
+	if p.ListenerPath != "" {
+		return mistaken("listenerPath", "a listener is not supported yet")
+	}
+	if p.ListenerMetadata != "" {
+		return mistaken("listenerMetadata", "a listener is not supported yet")
+	}
+	for i, a := range p.Architectures {
+		if _, ok := ArchByName(string(a)); !ok && !slices.Contains(foreign, a) {
+			return mistaken(fmt.Sprintf("architectures[%d]", i), "unknown architecture %q", a)
+		}
+	}
+	for i, f := range p.Flags {
+		if _, ok := flags[f]; !ok {
+			return mistaken(fmt.Sprintf("flags[%d]", i), "unknown flag %q (%s)", f, words(flags))
+		}
+	}
+	for i := range p.Syscalls {
+		if err := checkSyscall(fmt.Sprintf("syscalls[%d]", i), &p.Syscalls[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkSyscall(path string, s *specs.LinuxSyscall) error {
+	if len(s.Names) == 0 {
+		return mistaken(path+".names", "missing")
+	}
+	for i, name := range s.Names {
+		if _, ok := findSyscall(name); !ok {
+			return mistaken(fmt.Sprintf("%s.names[%d]", path, i), "unknown system call %q", name)
+		}
+	}
+	if err := checkAction(path, "action", s.Action, "errnoRet", s.ErrnoRet); err != nil {
+		return err
+	}
+	for i, a := range s.Args {
+		if a.Index >= argsMax {
+			return mistaken(fmt.Sprintf("%s.args[%d].index", path, i), "%d is not one of 0 to %d", a.Index, argsMax-1)
+		}
+		if _, ok := operators[a.Op]; !ok {
+			return mistaken(fmt.Sprintf("%s.args[%d].op", path, i), "unknown operator %q (%s)", a.Op, words(operators))
+		}
+	}
+	return nil
+}
+
+func checkAction(path, key string, a specs.LinuxSeccompAction, errnoKey string, errno *uint) error {
+	known, ok := actions[a]
+	switch {
+	case a == "":
+		return mistaken(join(path, key), "missing")
+	case a == specs.ActNotify:
+		return mistaken(join(path, key), "%s is not supported yet", a)
+	case !ok:
+		return mistaken(join(path, key), "unknown action %q (%s)", a, words(actions))
+	case errno != nil && known.errnoMax == 0:
+		return mistaken(join(path, errnoKey), "%s takes no errno", a)
+	case errno != nil && *errno > known.errnoMax:
+		return mistaken(join(path, errnoKey), "%d is above %d, the largest of %s", *errno, known.errnoMax, a)
+	}
+	return nil
+}
+
+// words lists what may stand in place of a word that is not known.
+func words[S ~string, V any](table map[S]V) string {
+	all := make([]string, 0, len(table))
+	for _, w := range slices.Sorted(maps.Keys(table)) {
+		all = append(all, string(w))
+	}
+	return strings.Join(all, ", ")
+}
