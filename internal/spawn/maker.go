@@ -1,0 +1,85 @@
+package spawn
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// Maker makes the processes of one lane, in memory that it uses again for each. It is valid inside a function given to
+// Lane.Submit, and only there.
+type Maker struct {
+	stage *Stage
+	list  list
+}
+
+// Spawn makes a process and returns when it has begun its program. If it never does, nothing is left of it, and the
+// error is a *StepError. The descriptors in v stay the caller's.
+func (m *Maker) Spawn(p *Plan, v Vars) (Child, error) {
+	if err := v.check(); err != nil {
+		return Child{}, err
+	}
+	l := &m.list
+	l.slots = m.stage.take()
+	defer m.stage.put(l.slots)
+	defer m.stage.empty(l.slots, &v)
+	if err := m.stage.fill(l.slots, &v); err != nil {
+		return Child{}, &StepError{Step: "dup3", Errno: err.(syscall.Errno)}
+	}
+	l.copyText(&v)
+	l.write(p, &v)
+	l.run.clone = sys.CloneArgs{Flags: cloneFlags, PIDFD: uint64(address(&l.run.pidfd))}
+	if v.Cgroup > 0 {
+		l.run.clone.Flags |= sys.CLONE_INTO_CGROUP
+		l.run.clone.Cgroup = uint64(v.Cgroup)
+	}
+	l.run.errno = 0
+	pid := clone(&l.run)
+	runtime.KeepAlive(p)
+	runtime.KeepAlive(m)
+	if pid < 0 {
+		return Child{}, &StepError{Step: "clone3", Errno: syscall.Errno(-pid)}
+	}
+	return l.outcome(pid)
+}
+
+// outcome tells a child that has begun its program from one that has died before. clone3 was asked for no exit signal,
+// and execve makes it SIGCHLD, whatever it was (man 2 execve); a wait without __WALL sees only children with SIGCHLD
+// (man 2 waitid). So ECHILD means that execve was never reached or failed, also for a child killed right there.
+func (l *list) outcome(pid int) (Child, error) {
+	child := Child{PID: pid, PIDFD: int(l.run.pidfd)}
+	err := sys.PeekPIDFD(child.PIDFD, sys.WEXITED)
+	if err == nil {
+		return child, nil
+	}
+	defer sys.Close(child.PIDFD)
+	exit, _, err := sys.WaitPIDFD(child.PIDFD, false)
+	if err != nil {
+		return Child{}, fmt.Errorf("reap process %d: %w", pid, err)
+	}
+	failed := &StepError{Step: l.steps[l.run.index].name, Errno: syscall.Errno(l.run.errno)}
+	if failed.Errno == 0 {
+		failed.Signal = exit.Signal
+	}
+	return Child{}, failed
+}
+
+func (v *Vars) check() error {
+	switch {
+	case len(v.FDs) > MaxFDs:
+		return fmt.Errorf("make process: %d descriptors: at most %d", len(v.FDs), MaxFDs)
+	case len(v.Join) > MaxJoins:
+		return fmt.Errorf("make process: %d groups to join: at most %d", len(v.Join), MaxJoins)
+	}
+	for _, texts := range [][]string{v.Args, v.Env} {
+		for _, s := range texts {
+			if strings.IndexByte(s, 0) >= 0 { // it would be cut off there, in silence
+				return fmt.Errorf("make process: %q contains NUL", s)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package spawn
+
+import (
+	"fmt"
+	"math/bits"
+	"sync"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// setSize is the slots of one spawn: one for each descriptor the child is given, one for each group it joins.
+const setSize = MaxFDs + MaxJoins
+
+// MaxSets is how many processes a Stage can have in the making at once.
+const MaxSets = 64
+
+// Stage owns a row of low descriptor numbers. A child's table is cut off right above the set it was given, so low
+// numbers make cheap processes, and always the lowest free set is given. It is made before the lanes and closed after
+// them.
+type Stage struct {
+	first int // number of the first slot; above every target, so that no copy in the child overwrites a slot
+	sets  int
+	idle  int // what an unused slot refers to, so that nobody else is given its number
+
+	mu    sync.Mutex // protects free
+	freed sync.Cond
+	free  uint64 // bit i: set i
+}
+
+// NewStage reserves the numbers of sets spawns. A spawn that finds no free set waits for one: with as many sets as
+// lanes, a child that hangs before its program delays its own lane only.
+func NewStage(sets int) (*Stage, error) {
+	if sets < 1 || sets > MaxSets {
+		return nil, fmt.Errorf("reserve descriptors: %d sets: want 1 to %d", sets, MaxSets)
+	}
+	idle, err := sys.Eventfd()
+	if err != nil {
+		return nil, fmt.Errorf("reserve descriptors: %w", err)
+	}
+	first, err := reserve(idle, sets*setSize)
+	if err != nil {
+		sys.Close(idle)
+		return nil, fmt.Errorf("reserve descriptors: %w", err)
+	}
+	s := &Stage{first: first, sets: sets, idle: idle, free: 1<<sets - 1}
+	s.freed.L = &s.mu
+	return s, nil
+}
+
+// reserve takes the lowest n free numbers in a row from MaxFDs on. It only ever takes a number that the kernel found
+// free, because other goroutines open descriptors at the same time.
+func reserve(idle, n int) (first int, err error) {
+	first = MaxFDs
+	for next := first; next < first+n; {
+		got, err := sys.Dup(idle, next)
+		if err != nil {
+			closeRow(first, next)
+			return 0, err
+		}
+		if got != next { // one in between is taken: start again behind it
+			closeRow(first, next)
+			first = got
+		}
+		next = got + 1
+	}
+	return first, nil
+}
+
+// closeRow closes the numbers from first up to, not including, end.
+func closeRow(first, end int) {
+	if first < end {
+		sys.CloseRange(first, end-1)
+	}
+}
+
+// Close gives the numbers back. No lane may be left.
+func (s *Stage) Close() {
+	closeRow(s.first, s.first+s.sets*setSize)
+	sys.Close(s.idle)
+}
+
+// take waits for a set and returns its first slot.
+func (s *Stage) take() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.free == 0 {
+		s.freed.Wait()
+	}
+	set := bits.TrailingZeros64(s.free)
+	s.free &^= 1 << set
+	return s.first + set*setSize
+}
+
+func (s *Stage) put(slots int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free |= 1 << ((slots - s.first) / setSize)
+	s.freed.Signal()
+}
+
+// fill copies what one child is given into its slots.
+func (s *Stage) fill(slots int, v *Vars) error {
+	for i, fd := range v.FDs {
+		if fd < 0 {
+			continue
+		}
+		if err := sys.DupTo(fd, slots+i); err != nil {
+			return err
+		}
+	}
+	for i, fd := range v.Join {
+		if err := sys.DupTo(fd, slots+MaxFDs+i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// empty drops the copies at once: a connection's peer sees its end only when the last copy is closed.
+func (s *Stage) empty(slots int, v *Vars) {
+	for i, fd := range v.FDs {
+		if fd >= 0 {
+			s.vacate(slots + i)
+		}
+	}
+	for i := range v.Join {
+		s.vacate(slots + MaxFDs + i)
+	}
+}
+
+func (s *Stage) vacate(slot int) {
+	if err := sys.DupTo(s.idle, slot); err != nil {
+		panic("aem: internal error: vacate slot: " + err.Error()) // both numbers are open and ours
+	}
+}

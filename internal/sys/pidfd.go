@@ -1,0 +1,80 @@
+package sys
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options of a wait (man 2 waitid).
+const (
+	WEXITED = unix.WEXITED
+	WNOHANG = unix.WNOHANG
+	WNOWAIT = unix.WNOWAIT // leave the child as it is: it can be waited for again
+	WALL    = unix.WALL    // also children that will not send SIGCHLD
+)
+
+// Exit is how a process ended: with a code, or by a signal when Signal is not 0.
+type Exit struct {
+	Code   int
+	Signal syscall.Signal
+	Core   bool // it left a core dump
+}
+
+// siginfo is siginfo_t as waitid fills it (asm-generic/siginfo.h, _sigchld).
+type siginfo struct {
+	signo, errno, code, _ int32
+	pid                   int32
+	uid                   uint32
+	status                int32
+	_                     [100]byte
+}
+
+var _ [unsafe.Sizeof(unix.Siginfo{})]byte = [unsafe.Sizeof(siginfo{})]byte{}
+
+// Values of siginfo.code (asm-generic/siginfo.h).
+const (
+	cldExited = 1
+	cldDumped = 3
+)
+
+// PidfdOpen makes a descriptor of a process (man 2 pidfd_open, Linux 5.3).
+func PidfdOpen(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
+
+// PidfdSendSignal sends a signal to the process of a pidfd (man 2 pidfd_send_signal, Linux 5.1).
+func PidfdSendSignal(pidfd int, sig syscall.Signal) error {
+	return unix.PidfdSendSignal(pidfd, sig, nil, 0)
+}
+
+// WaitPIDFD waits until a child has ended, and reaps it; with nohang it only looks, and ok is false while it runs.
+func WaitPIDFD(pidfd int, nohang bool) (exit Exit, ok bool, err error) {
+	options := WEXITED | WALL
+	if nohang {
+		options |= WNOHANG
+	}
+	info, err := waitid(pidfd, options)
+	if err != nil || info.pid == 0 {
+		return Exit{}, false, err
+	}
+	if info.code == cldExited {
+		return Exit{Code: int(info.status)}, true, nil
+	}
+	return Exit{Signal: syscall.Signal(info.status), Core: info.code == cldDumped}, true, nil
+}
+
+// PeekPIDFD is nil if waitid with these options has a child to wait for; it waits for nothing and reaps nothing.
+func PeekPIDFD(pidfd, options int) error {
+	_, err := waitid(pidfd, options|WNOHANG|WNOWAIT)
+	return err
+}
+
+func waitid(pidfd, options int) (siginfo, error) {
+	var info siginfo
+	for {
+		err := unix.Waitid(unix.P_PIDFD, pidfd, (*unix.Siginfo)(unsafe.Pointer(&info)), options, nil)
+		if err != unix.EINTR {
+			return info, err
+		}
+	}
+}
