@@ -1,0 +1,112 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/policy"
+	"github.com/aem-exec/aem-exec/supervisor"
+)
+
+// app is one app while it is read.
+type app struct {
+	supervisor.App
+	at            string // its table in the file
+	seccomp       string // as stated
+	handlerTables map[string]any
+	eventTables   map[string]any
+	handlers      []*handler
+}
+
+func (d *decoder) app(name string, v any) supervisor.App {
+	a := &app{App: supervisor.App{Name: name}, at: join("app", name)}
+	a.Limits.PriorityMax = aem.PriorityLevels - 1 // holds if the file's own is refused
+	d.name(a.at, name)
+	d.rows(a.at, v, appKeys(a))
+	d.security(a)
+	handlers, events := join(a.at, "handler"), join(a.at, "event")
+	for _, name := range d.inOrder(handlers, a.handlerTables) {
+		d.name(join(handlers, name), name)
+		d.handler(a, name, join(handlers, name), a.handlerTables[name])
+	}
+	jobs := 0
+	for _, name := range d.inOrder(events, a.eventTables) {
+		d.name(join(events, name), name)
+		r := d.event(a, name, join(events, name), a.eventTables[name])
+		a.Events = append(a.Events, r)
+		jobs += len(r.Handlers)
+	}
+	d.errorHandler(a)
+	d.limits(a, jobs)
+	for _, h := range a.handlers {
+		a.Handlers = append(a.Handlers, h.Spec)
+		if !h.used {
+			d.warnf(h.at, "no event uses this handler")
+		}
+	}
+	return a.App
+}
+
+// name checks the name of the table at.
+func (d *decoder) name(at, name string) {
+	if err := aem.CheckName(name); err != nil {
+		d.errorf(at, "%v", err)
+	}
+}
+
+// security reads the seccomp profile that the app names.
+func (d *decoder) security(a *app) {
+	a.SeccompFrom, a.SeccompUnset = a.seccomp, a.seccomp == ""
+	if !isPath(a.seccomp) {
+		return
+	}
+	a.SeccompFrom = d.absolute(a.seccomp)
+	profile, err := policy.Load(a.SeccompFrom)
+	if err != nil {
+		d.errorf(a.at+".policy.seccomp", "%v", err)
+	}
+	a.Seccomp = profile
+}
+
+// errorHandler checks the handler of the app's error events.
+func (d *decoder) errorHandler(a *app) {
+	if a.OnError == "" {
+		return
+	}
+	if h := d.find(a, a.at, "on_error", a.OnError); h != nil && h.Handover == executor.Socket {
+		d.errorIn(a.at, "on_error", "an error event has no socket (handler %q has handover %q)", h.Name, h.Handover)
+	}
+}
+
+// find is the handler that a key of table refers to, nil with an error when there is none.
+func (d *decoder) find(a *app, table, key, name string) *handler {
+	names := make([]string, len(a.handlers))
+	for i, h := range a.handlers {
+		if names[i] = h.Name; h.Name == name {
+			h.used = true
+			return h
+		}
+	}
+	d.errorIn(table, key, "unknown handler %q%s", name, suggest(name, names))
+	return nil
+}
+
+// limits checks the app's limits against each other and against what it declares.
+func (d *decoder) limits(a *app, jobs int) {
+	at := a.at + ".limits"
+	if a.Limits.Swap > 0 && a.Limits.Memory == 0 {
+		d.errorIn(at, "swap", "swap is beside memory: memory is missing")
+	}
+	if a.Limits.Jobs > 0 && jobs > a.Limits.Jobs {
+		d.errorIn(at, "jobs", "the app declares %d jobs, more than its limit of %d", jobs, a.Limits.Jobs)
+	}
+	for _, h := range a.handlers {
+		if !a.Limits.AllowsAgent(string(h.Agent)) {
+			d.errorIn(h.at, "agent", "the app's limits do not allow agent %s", h.Agent)
+		}
+	}
+	a.Limits.Kill = slices.ContainsFunc(a.handlers, func(h *handler) bool {
+		return h.LeftoverSet && h.Leftover == executor.KillLeftover
+	})
+}

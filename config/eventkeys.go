@@ -1,0 +1,169 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/source"
+	"github.com/aem-exec/aem-exec/supervisor"
+)
+
+// event is one declared event while it is read.
+type event struct {
+	supervisor.Registration
+	at       string         // its table in the file
+	stated   map[string]any // as the file has it
+	typeName string
+	handler  any // a name or an inline table
+	timer    source.Timer
+	accept   source.Accept
+	topic    source.Topic
+}
+
+func eventKeys(e *event) []key {
+	return []key{
+		{"type", text(&e.typeName), nil, "What is detected. Required."},
+		{"handler", handlerOrName(&e.handler), nil, "The handler's name, or an inline table that declares one."},
+		{"handlers", texts(&e.Handlers, anything), nil, "Several handlers' names; exactly one of `handler` and `handlers`."},
+		{"priority", count(&e.Priority, 0, aem.PriorityLevels-1), int(aem.PriorityDefault), "Larger is more urgent."},
+		{"start", boolean(&e.Start), true, "Whether it is detected from the start."},
+		{"once", boolean(&e.Once), false, "Whether the first one is the last."},
+		{"full", choice(&e.Full, []supervisor.Full{supervisor.HoldFull, supervisor.ShedFull}), "hold", "What happens to arrivals when a limit is reached."},
+		{"arrivals", choice(new(string), []string{"each"}, "merge", "skip", "replace"), "each", "What happens to arrivals when `concurrency` is used up."},
+		{"expire", later, nil, "Not run after waiting so long."},
+		{"deadline", later, nil, "Time from the event to its handler's start."},
+		{"silence", later, nil, "An event when none arrives for so long."},
+		{"filter", later, nil, "Which events are meant."},
+	}
+}
+
+// eventType is what is known about one type of event.
+type eventType struct {
+	name  string
+	doc   string
+	facts []string           // its own, beside those of every type
+	spec  func() source.Spec // nil: not supported yet
+	keys  []key
+	rules object // schema of its keys together
+}
+
+// commonFacts are the facts of every type.
+var commonFacts = []string{"app", "event", "handler", "id", "type", "attempt", "count", "time"}
+
+// eventTypes is the table of event types, bound to where the values of their keys go.
+func eventTypes(e *event) []eventType {
+	return []eventType{
+		{name: "timer", doc: "Time passes. Exactly one of `after` and `every`.", spec: func() source.Spec { return e.timer },
+			rules: object{"oneOf": []any{needs("after"), needs("every")}}, keys: []key{
+				{"after", duration(&e.timer.After, 1), nil, "Once, so long after the job's start."},
+				{"every", duration(&e.timer.Every, time.Millisecond), nil, "Again and again."},
+				{"first", first(&e.timer.First), nil, "`every`: when the first one is due, `now` or a duration. Default: after one period."},
+				{"at", later, nil, "Once, at a time of day."},
+				{"cron", later, nil, "At times of the calendar."},
+				{"clock", later, nil, "Which clock counts."},
+				{"zone", later, nil, "Time zone."},
+				{"missed", later, nil, "What happens to times that passed while nobody ran."},
+				{"dst", later, nil, "What happens to times that a clock change doubles or skips."},
+				{"jitter", later, nil, "Spread of the times."},
+			}},
+		{name: acceptType, doc: "Somebody connects. Handovers `direct` and `socket`, or a callback or thread, and one handler.", facts: []string{"peer", "local"},
+			spec: func() source.Spec { return e.accept }, rules: needs("listen"), keys: slices.Concat([]key{
+				{"listen", addresses(&e.accept.Listen), nil, "Where: `tcp://127.0.0.1:7007`, `tcp://[::]:80`, `unix:///run/x.sock`, `unix:@name`. Required."},
+			}, reserved("backlog", "mode", "owner", "group", "per_peer", "allow", "rate"))},
+		{name: "topic", doc: "Somebody emits.", facts: []string{"topic"}, spec: func() source.Spec { return e.topic }, keys: slices.Concat([]key{
+			{"topic", text(&e.topic.Name), nil, "`NAME` of this app or `APP/NAME`. Default: the event's name."},
+		}, reserved("from", "share", "retain"))},
+		{name: "socket.ready", keys: reserved("listen")},
+		{name: "socket.read", keys: reserved("listen", "frame", "max_bytes")},
+		{name: "socket.close"},
+		{name: "socket.state"},
+		{name: "process.exit", facts: []string{"pid"}, keys: reserved("pid", "pidfile", "exe", "cgroup")},
+		{name: "file", facts: []string{"path", "name"}, keys: reserved("path", "on", "match", "recursive", "existing")},
+		{name: "pressure", keys: reserved("resource", "some", "clear")},
+		{name: "signal"},
+		{name: "device"},
+		{name: "supervisor.*"},
+	}
+}
+
+// acceptType is the one type whose events carry a connection.
+const acceptType = "socket.accept"
+
+// needs is the schema of a table that states the keys.
+func needs(keys ...string) object { return object{"required": keys} }
+
+// reserved are rows of keys that a type will have.
+func reserved(names ...string) []key {
+	rows := make([]key, len(names))
+	for i, name := range names {
+		rows[i] = key{name, later, nil, ""}
+	}
+	return rows
+}
+
+// typeNames are the names of all event types.
+func typeNames() []string {
+	var names []string
+	for _, t := range eventTypes(new(event)) {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// typePattern reports an entry of `types` that means no event type.
+func typePattern(pattern string) error {
+	one := limits.Limits{Types: []string{pattern}}
+	var reserved bool
+	for _, t := range eventTypes(new(event)) {
+		if one.AllowsType(t.name) {
+			if t.spec != nil {
+				return nil
+			}
+			reserved = true
+		}
+	}
+	if reserved {
+		return fmt.Errorf("%q is %s", pattern, laterName)
+	}
+	return fmt.Errorf("%q means no event type%s", pattern, suggest(pattern, typeNames()))
+}
+
+// first is "now" or a duration.
+func first(p *time.Duration) kind {
+	k := duration(p, 0)
+	k.schema = object{"anyOf": []any{object{"const": "now"}, k.schema}}
+	k.name = `"now" or a duration`
+	read := k.read
+	k.read = func(v any) error {
+		if v == "now" {
+			*p = 0
+			return nil
+		}
+		if s, _ := v.(string); strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == "" {
+			return errors.New(`want "now" or a duration like "2s"`)
+		}
+		return read(v)
+	}
+	return k
+}
+
+// handlerOrName is the name of a handler or the table of one.
+func handlerOrName(p *any) kind {
+	return kind{
+		name:   "name or table",
+		schema: object{"anyOf": []any{object{"type": "string", "pattern": namePattern}, reference("handler")}},
+		read: func(v any) error {
+			switch v.(type) {
+			case string, map[string]any:
+				*p = v
+				return nil
+			}
+			return errors.New("want a handler's name or its table")
+		},
+	}
+}

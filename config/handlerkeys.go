@@ -1,0 +1,91 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/aem-exec/aem-exec/executor"
+)
+
+// agents are the kinds of agent.
+var agents = []executor.AgentKind{executor.Process, executor.Callback, executor.Thread}
+
+func handlerKeys(s *executor.Spec) []key {
+	return slices.Concat(commonKeys(s), functionKeys(s), processKeys(s))
+}
+
+// commonKeys are for handlers on every agent.
+func commonKeys(s *executor.Spec) []key {
+	return []key{
+		{"agent", choice(&s.Agent, agents), "process", "The context that runs the handler."},
+		{"concurrency", count(&s.Concurrency, 1, 100_000), 32, "Activations running at once; 1: one by one."},
+		{"timeout", duration(&s.Timeout, 1), nil, "How long one activation may run. Default: for ever."},
+		{"retries", count(&s.Retries, 0, 10_000), 3, "Further attempts after a failed one. None once a connection was handed over."},
+		{"backoff", table(
+			key{"first", duration(&s.Backoff.First, 1), "1s", "The first wait."},
+			key{"factor", number(&s.Backoff.Factor, 1, 100), 2.0, "How much longer each wait is than the one before."},
+			key{"max", duration(&s.Backoff.Max, 1), "5m", "The longest wait."},
+			key{"jitter", number(&s.Backoff.Jitter, 0, 1), 0.1, "The part of a wait that is random."},
+		), nil, "Waits between attempts."},
+	}
+}
+
+// functionKeys are for handlers that are Go functions: callbacks and threads.
+func functionKeys(s *executor.Spec) []key {
+	return []key{
+		{"call", text(&s.Call), nil, "A built-in (`log`, `emit`) or, embedded, a registered Go function."},
+		{"args", free(&s.Args), nil, "Its arguments."},
+	}
+}
+
+// processKeys are for handlers that are programs.
+func processKeys(s *executor.Spec) []key {
+	lives := []executor.Life{executor.Cold, executor.Capsule, executor.Resident}
+	handovers := []executor.Handover{executor.Direct, executor.Socket, executor.Stdin, executor.Data, executor.None}
+	leftovers := []executor.Leftover{executor.KillLeftover, executor.LeaveLeftover}
+	return []key{
+		{"exec", texts(&s.Exec, anything), nil, "Program and arguments, facts as `{name}`. With a slash, the program is relative to this file; without, it is looked up in the handler's PATH."},
+		{"life", choice(&s.Life, lives, "zygote"), "cold", "Made for each event, made early and used once, or made once and used for ever."},
+		{"size", count(&s.Size, 1, 10_000), nil, "Capsules kept ready (default 4), or resident processes (default 1)."},
+		{"handover", choice(&s.Handover, handovers, "listen-fds"), nil, "How the event reaches the program. Required."},
+		{"dir", text(&s.Dir), nil, "Working directory. Default: this file's."},
+		{"env", variables(&s.Env), nil, "Environment variables."},
+		{"pass_env", texts(&s.PassEnv, variable), nil, "Environment variables taken over from the supervisor."},
+		{"umask", octal(&s.Umask), "0022", "Permissions that new files do not get."},
+		{"rlimits", table(rlimitKeys(&s.Rlimits)...), nil, "Resource limits of each process, man 2 getrlimit."},
+		{"ready_timeout", duration(&s.ReadyTimeout, 1), "5s", "How long a program may take to say that it is ready."},
+		{"kill_after", duration(&s.KillAfter, 0), "5s", "Time between SIGTERM and SIGKILL."},
+		{"leftover", choice(&s.Leftover, leftovers), "kill", "What happens to children that outlive the main process."},
+		{"success", statuses(&s.Success, &s.AnySuccess), []any{0}, "Exit statuses that mean done."},
+		{"restart", table(
+			key{"first", duration(&s.Restart.First, 1), "500ms", "The first wait."},
+			key{"factor", number(&s.Restart.Factor, 1, 100), 2.0, "How much longer each wait is than the one before."},
+			key{"max", duration(&s.Restart.Max, 1), "30s", "The longest wait."},
+			key{"reset", duration(&s.Restart.Reset, 1), "1m", "A process that lasts so long starts the waits anew."},
+		), nil, "Waits before a process is made again. It never gives up."},
+		{"arena", table(
+			key{"size", size(&s.ArenaSize, 4096), "1MiB", "Memory that events are copied into."},
+			key{"max", size(&s.ArenaMax, 4096), "64MiB", "What it may grow to."},
+			key{"alloc", choice(new(string), []string{"supervisor"}, "app"), "supervisor", "Who says where an event lands."},
+			key{"copy", choice(new(string), []string{"direct"}, "shared"), "direct", "How it gets there."},
+		), nil, "The handler's memory for events, with handover `direct`."},
+		{"nice", later, nil, "Scheduling priority of the process."},
+		{"ioprio", later, nil, "Its priority at block devices."},
+		{"affinity", later, nil, "Cores it may run on."},
+		{"oom_score_adj", later, nil, "How readily the kernel ends it for memory."},
+	}
+}
+
+// resources are the names of rlimits, each at its number of include/uapi/asm-generic/resource.h; 10, locks, has no
+// meaning since Linux 2.4.25.
+var resources = [...]string{"cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "",
+	"sigpending", "msgqueue", "nice", "rtprio", "rttime"}
+
+func rlimitKeys(p *[]executor.Rlimit) []key {
+	var rows []key
+	for number, name := range resources {
+		if name != "" {
+			rows = append(rows, key{name, rlimit(p, number), nil, ""})
+		}
+	}
+	return rows
+}

@@ -1,0 +1,139 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/supervisor"
+)
+
+// key is one row of the table: everything known about a key of the file. The functions that return rows bind them to
+// where their values go.
+type key struct {
+	name string
+	kind kind
+	def  any    // the value when the file says nothing; nil: none
+	doc  string // one sentence for people
+}
+
+// table is the kind of a table with rows of its own.
+func table(rows ...key) kind { return kind{name: "table", rows: rows} }
+
+// named is the kind of a table of tables with names of the user's choice, each like the definition.
+func named(definition string, p *map[string]any) kind {
+	k := free(p)
+	k.name = "table of " + definition + "s"
+	k.schema = object{"type": "object", "propertyNames": object{"pattern": namePattern}, "additionalProperties": reference(definition)}
+	return k
+}
+
+// namePattern is what aem.CheckName accepts, for editors.
+const namePattern = "^[a-z][a-z0-9_-]{0,62}$"
+
+// reference is the schema of a value like the definition.
+func reference(definition string) object { return object{"$ref": "#/$defs/" + definition} }
+
+func fileKeys(o *supervisor.Options, apps *map[string]any) []key {
+	return []key{
+		{"supervisor", table(supervisorKeys(o)...), nil, "The supervisor itself."},
+		{"app", named("app", apps), nil, "The apps, by name."},
+	}
+}
+
+func supervisorKeys(o *supervisor.Options) []key {
+	return []key{
+		{"runtime_dir", text(&o.RuntimeDir), nil, "Holds `control.sock`. Default: `/run/aem` for root, else `$XDG_RUNTIME_DIR/aem` or `/tmp/aem-UID`."},
+		{"state_dir", text(&o.StateDir), nil, "Holds what must outlive a run. Default: `/var/lib/aem` for root, else `$XDG_STATE_HOME/aem` or `~/.local/state/aem`."},
+		{"grace", duration(&o.Grace, 0), "10s", "At a stop, the time that running handlers have to finish."},
+		{"log", table(
+			key{"level", level(&o.Log.Level), "info", "The least urgent records that are written."},
+			key{"format", choice(&o.Log.Format, []string{"text", "json", "journal"}), "text", "How records are written."},
+		), nil, "Where and how the supervisor writes what happens."},
+		{"control", table(
+			key{"mode", octal(&o.Control.Mode), "0600", "Permissions of the control socket."},
+			key{"group", text(&o.Control.Group), "", "Group of the control socket; empty leaves it."},
+		), nil, "Who may reach the control socket."},
+		{"dead_letters", count(&o.DeadLetters, 0, 1_000_000), 1000, "How many failed events are kept, the newest."},
+		{"include", later, nil, "More files to read."},
+	}
+}
+
+func appKeys(a *app) []key {
+	return append(accountKeys(a),
+		key{"limits", table(limitKeys(&a.Limits)...), nil, "What the app may use."},
+		key{"policy", table(policyKeys(a)...), nil, "What its processes may do."},
+		key{"handler", named("handler", &a.handlerTables), nil, "The handlers, by name."},
+		key{"event", named("event", &a.eventTables), nil, "The events, by name."},
+	)
+}
+
+// accountKeys are the app's own keys, beside its tables.
+func accountKeys(a *app) []key {
+	return []key{
+		{"user", text(&a.User), nil, "Who the handlers run as. Default: who runs the supervisor."},
+		{"group", text(&a.Group), nil, "Their group. Default: the user's."},
+		{"groups", texts(&a.Groups, anything), nil, "Their further groups. Default: the user's."},
+		{"start", boolean(&a.Start), true, "Whether the app's events are detected from the start."},
+		{"on_error", text(&a.OnError), nil, "The handler that gets the app's error events."},
+	}
+}
+
+func limitKeys(l *limits.Limits) []key {
+	return []key{
+		{"jobs", count(&l.Jobs, 1, 10_000_000), 1000, "Jobs registered at once: one for each event and handler."},
+		{"activations", count(&l.Activations, 1, 10_000_000), 256, "Activations that are not complete."},
+		{"queue_bytes", size(&l.QueueBytes, 1), "64MiB", "Data of events that wait."},
+		{"types", texts(&l.Types, typePattern), nil, "Event types the app may register, as `timer` or `socket.*`. Default: all."},
+		{"agents", choices(&l.Agents, plain(agents)...), nil, "Agents its handlers may run on. Default: all."},
+		{"priority_max", count(&l.PriorityMax, 0, 31), 15, "The highest priority of its events."},
+		{"memory", size(&l.Memory, 4096), nil, "Memory of all its processes."},
+		{"swap", size(&l.Swap, 0), nil, "Swap beside `memory`. Default: none."},
+		{"pids", count(&l.PIDs, 1, 1<<22), nil, "Processes and threads; a Go program has about five."},
+		{"cpu", number(&l.CPU, 0.001, 10_000), nil, "Cores, as 0.5."},
+		{"on_missing", missing(&l.OnMissing, "refuse", "memory", "swap", "pids", "cpu", "io", "cpuset", "hugetlb", "kill"), "refuse",
+			"Limits the app goes on without on a host that lacks them."},
+		{"resources", later, nil, "A file of OCI LinuxResources instead of the keys above."},
+		{"memory_high", later, nil, "Memory from which on the app is slowed down."},
+		{"memory_low", later, nil, "Memory that is not taken from the app."},
+		{"cpu_weight", later, nil, "Share of busy cores."},
+		{"cpuset", later, nil, "Cores it may run on."},
+		{"io", later, nil, "Limits of block devices."},
+		{"hugetlb", later, nil, "Limits of huge pages."},
+		{"unified", later, nil, "Raw files of cgroup v2."},
+	}
+}
+
+func policyKeys(a *app) []key {
+	return []key{
+		{"seccomp", seccomp(&a.seccomp), nil, "`none`, or a file in the form of the OCI runtime specification (a path has a slash)."},
+		{"mode", choice(new(string), []string{"enforce"}, "log"), "enforce", "What happens to denied system calls."},
+		{"seccomp_ready", later, nil, "A second, tighter filter from readiness on."},
+		{"capabilities", later, nil, "Capabilities that are kept."},
+		{"namespaces", later, nil, "Namespaces of the app's own."},
+		{"read_only", later, nil, "A file system that cannot be written."},
+		{"paths", later, nil, "What may be read and written."},
+		{"signals", later, nil, "Whom signals may reach."},
+	}
+}
+
+// seccomp is a word or the path of a profile.
+func seccomp(p *string) kind {
+	k := text(p)
+	k.name = "none or a path"
+	k.schema = object{"type": "string", "pattern": "^none$|/"}
+	read := k.read
+	k.read = func(v any) error {
+		if err := read(v); err != nil {
+			return err
+		}
+		switch {
+		case *p == "default", *p == "handler":
+			return fmt.Errorf("%q is %s", *p, laterName)
+		case *p != "none" && !isPath(*p):
+			return errors.New(`want none or a path with a slash, like "./seccomp.json"`)
+		}
+		return nil
+	}
+	return k
+}

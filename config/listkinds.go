@@ -1,0 +1,201 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// texts is a list of strings, each of which check accepts.
+func texts(p *[]string, check func(string) error) kind {
+	return kind{
+		name:   "list of strings",
+		schema: object{"type": "array", "items": object{"type": "string"}},
+		read: func(v any) error {
+			found, err := stringsOf(v)
+			if err != nil {
+				return err
+			}
+			var errs []error
+			for _, s := range found {
+				errs = append(errs, check(s))
+			}
+			*p = found
+			return errors.Join(errs...)
+		},
+	}
+}
+
+// stringsOf is v as a list of strings.
+func stringsOf(v any) ([]string, error) {
+	items, ok := v.([]any)
+	if !ok {
+		return nil, errors.New("want a list of strings")
+	}
+	found := make([]string, len(items))
+	for i, item := range items {
+		if err := text(&found[i]).read(item); err != nil {
+			return nil, fmt.Errorf("item %d: %w", i+1, err)
+		}
+	}
+	return found, nil
+}
+
+// anything accepts every string of a list.
+func anything(string) error { return nil }
+
+// choices is a list of some words.
+func choices(p *[]string, words ...string) kind {
+	k := texts(p, func(s string) error { return oneOf(s, words, nil) })
+	k.name = "list of " + list(words)
+	k.schema = object{"type": "array", "items": object{"enum": words}}
+	return k
+}
+
+// missing is the word that means an empty list, or a list of some words.
+func missing(p *[]string, none string, words ...string) kind {
+	listed := choices(p, words...)
+	return kind{
+		name:   `"` + none + `" or ` + listed.name,
+		schema: object{"anyOf": []any{object{"const": none}, listed.schema}},
+		read: func(v any) error {
+			if v == none {
+				*p = nil
+				return nil
+			}
+			if _, ok := v.([]any); !ok {
+				return fmt.Errorf("want %q or a list of %s", none, list(words))
+			}
+			return listed.read(v)
+		},
+	}
+}
+
+// statuses is a list of exit statuses, or "any".
+func statuses(p *[]int, all *bool) kind {
+	wrong := errors.New(`want a list of exit statuses from 0 to 255, or "any"`)
+	status := object{"type": "integer", "minimum": 0, "maximum": 255}
+	return kind{
+		name:   `list of exit statuses, or "any"`,
+		schema: object{"anyOf": []any{object{"const": "any"}, object{"type": "array", "items": status, "minItems": 1}}},
+		read: func(v any) error {
+			if v == "any" {
+				*all = true
+				return nil
+			}
+			items, _ := v.([]any)
+			if len(items) == 0 {
+				return wrong
+			}
+			found := make([]int, len(items))
+			for i, item := range items {
+				if count(&found[i], 0, 255).read(item) != nil {
+					return wrong
+				}
+			}
+			*p = found
+			return nil
+		},
+	}
+}
+
+// addresses is one address to listen on, or a list of them.
+func addresses(p *[]source.Address) kind {
+	one := object{"type": "string", "pattern": "^(tcp|unix):"}
+	return kind{
+		name:   "address or list of addresses",
+		schema: object{"anyOf": []any{one, object{"type": "array", "items": one, "minItems": 1}}},
+		read: func(v any) error {
+			if s, ok := v.(string); ok {
+				v = []any{s}
+			}
+			found, err := stringsOf(v)
+			if err != nil || len(found) == 0 {
+				return errors.New(`want an address like "tcp://127.0.0.1:7007", or a list of them`)
+			}
+			var errs []error
+			for i, s := range found {
+				a, err := source.ParseAddress(s)
+				if err == nil && slices.Contains(found[:i], s) {
+					err = fmt.Errorf("%q is listed twice", s)
+				}
+				errs = append(errs, err)
+				*p = append(*p, a)
+			}
+			return errors.Join(errs...)
+		},
+	}
+}
+
+// variables is a table of environment variables.
+func variables(p *map[string]string) kind {
+	schema := object{"type": "object", "additionalProperties": object{"type": "string"}}
+	return kind{name: "table of strings", schema: schema, read: func(v any) error {
+		t, ok := v.(map[string]any)
+		if !ok {
+			return errors.New("want a table of strings")
+		}
+		*p = make(map[string]string, len(t))
+		var errs []error
+		for _, name := range sorted(t) {
+			var value string
+			err := variable(name)
+			if err == nil {
+				err = text(&value).read(t[name])
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			}
+			(*p)[name] = value
+		}
+		return errors.Join(errs...)
+	}}
+}
+
+// variable reports what keeps name from naming an environment variable.
+func variable(name string) error {
+	if name == "" || strings.ContainsAny(name, "=\x00") {
+		return fmt.Errorf("%q cannot name an environment variable", name)
+	}
+	return nil
+}
+
+// free is a table that whoever is handed it judges.
+func free(p *map[string]any) kind {
+	return kind{name: "table", schema: object{"type": "object"}, read: func(v any) error {
+		t, ok := v.(map[string]any)
+		if !ok {
+			return errors.New("want a table")
+		}
+		*p = t
+		return nil
+	}}
+}
+
+// unlimited is RLIM_INFINITY, man 2 getrlimit.
+const unlimited = ^uint64(0)
+
+// rlimit appends the limit of one resource.
+func rlimit(p *[]executor.Rlimit, resource int) kind {
+	var n int64
+	sized := size(&n, 0)
+	return kind{
+		name:   `number, size or "unlimited"`,
+		schema: object{"anyOf": []any{object{"const": "unlimited"}, sized.schema}},
+		read: func(v any) error {
+			value := unlimited
+			if v != "unlimited" {
+				if sized.read(v) != nil {
+					return fmt.Errorf(`want a number, a size or "unlimited"`)
+				}
+				value = uint64(n)
+			}
+			*p = append(*p, executor.Rlimit{Resource: resource, Value: value})
+			return nil
+		},
+	}
+}
