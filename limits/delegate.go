@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // ownLeaf ends the name of the group the supervisor moves itself into, beside NAME.
@@ -15,14 +14,10 @@ const ownLeaf = "-supervisor"
 
 // delegate has a controller of the unified tree limit the groups below NAME.
 func (t *Tree) delegate(h *hierarchy, controller string) error {
-	err := enable(h.home, controller)
-	if errors.Is(err, syscall.EBUSY) {
-		if err := t.moveOut(h); err != nil {
-			return err
-		}
-		err = enable(h.home, controller)
+	if err := t.moveOut(h); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := enable(h.home, controller); err != nil {
 		return err
 	}
 	return enable(filepath.Join(h.home, t.name), controller)
@@ -33,17 +28,20 @@ func enable(dir, controller string) error {
 	return write(dir, "cgroup.subtree_control", "+"+controller)
 }
 
-// moveOut moves the supervisor into a leaf of its own. A group other than the root hands no controllers down while it
-// has processes itself ("No Internal Process Constraint"), and we are such a process: systemd starts a service in the
-// very group that it delegates. Processes of others are not ours to move.
+// moveOut moves the supervisor into a leaf of its own, if it must. A group other than the root hands nothing down while
+// it has processes itself ("No Internal Process Constraint"), and we are such a process: systemd starts a service in the
+// very group that it delegates. It is not tried first without, because cpu and pids would not be refused: they would
+// make the group threaded, and those below it invalid. Processes of others are not ours to move.
 func (t *Tree) moveOut(h *hierarchy) error {
+	if _, err := os.Stat(filepath.Join(h.home, "cgroup.type")); errors.Is(err, os.ErrNotExist) {
+		return nil // the root, the only group without this file
+	}
 	pids, err := processes(h.home)
-	if err != nil {
+	if err != nil || len(pids) == 0 {
 		return err
 	}
 	if slices.ContainsFunc(pids, func(pid int) bool { return pid != os.Getpid() }) {
-		return fmt.Errorf("%s holds %d processes beside the supervisor, which needs a group of its own (systemd: Delegate=yes)",
-			h.home, len(pids)-1)
+		return fmt.Errorf("%s has other processes than the supervisor, which needs a group of its own (systemd: Delegate=yes)", h.home)
 	}
 	leaf := filepath.Join(h.home, t.name+ownLeaf)
 	if err := makeGroup(leaf); err != nil {

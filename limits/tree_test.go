@@ -145,13 +145,15 @@ func TestSwapWithoutSwap(t *testing.T) {
 
 // TestMoveOutSparesOthers: the supervisor does not move processes that are not its own.
 func TestMoveOutSparesOthers(t *testing.T) {
-	dir, mountinfo := fixture(t, map[string]string{"cgroup.procs": fmt.Sprintf("1\n%d\n", os.Getpid()), "cgroup.controllers": "memory\n"})
+	dir, mountinfo := fixture(t, map[string]string{
+		"cgroup.procs": fmt.Sprintf("1\n%d\n", os.Getpid()), "cgroup.type": "domain\n", "cgroup.controllers": "memory\n",
+	})
 	tree, err := openTree("aem", "0::/\n", mountinfo, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = tree.moveOut(tree.hierarchies[0])
-	if want := dir + " holds 1 processes beside the supervisor, which needs a group of its own (systemd: Delegate=yes)"; err == nil || err.Error() != want {
+	if want := dir + " has other processes than the supervisor, which needs a group of its own (systemd: Delegate=yes)"; err == nil || err.Error() != want {
 		t.Errorf("moved out with %v, want %s", err, want)
 	}
 }
