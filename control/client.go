@@ -1,0 +1,87 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// ErrNoSupervisor is what errors.Is finds when nobody listens on the control socket.
+var ErrNoSupervisor = errors.New("no supervisor")
+
+// Client asks one supervisor. It has one owner: requests are sent and answered one by one.
+type Client struct {
+	conn     *conn
+	sequence uint32
+}
+
+// Dial connects to the supervisor of the runtime directory.
+func Dial(runtimeDir string) (*Client, error) {
+	if err := checkDefault(runtimeDir); err != nil {
+		return nil, err
+	}
+	path := SocketPath(runtimeDir)
+	if err := checkLength(path); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", path, err)
+	}
+	u, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
+	switch {
+	case err == nil:
+		return &Client{conn: newConn(u, messageTime, nil)}, nil
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w at %s (is it running? other places: %s)", ErrNoSupervisor, path,
+			strings.Join(otherPlaces(runtimeDir), " "))
+	}
+	return nil, fmt.Errorf("connect to %s: %w", path, errors.Unwrap(err))
+}
+
+// Do sends a request and waits for its reply, until ctx ends. A refusal is an *Error; after any other error the
+// connection cannot be used again.
+func (c *Client) Do(ctx context.Context, req Request) (Reply, error) {
+	if err := req.Check(); err != nil {
+		return Reply{}, err
+	}
+	c.sequence++
+	m, err := req.message(c.sequence)
+	if err != nil {
+		return Reply{}, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
+	defer stop()
+	reply, err := c.exchange(m)
+	switch {
+	case err == nil:
+		return reply, reply.Err()
+	case ctx.Err() != nil:
+		return Reply{}, fmt.Errorf("%v: %w", req.Op, context.Cause(ctx))
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return Reply{}, fmt.Errorf("%v: the supervisor ended before it answered: what was asked for may have happened", req.Op)
+	}
+	return Reply{}, fmt.Errorf("%v: %w", req.Op, err)
+}
+
+// exchange writes a request and reads its reply. A server that refuses stops reading, so its refusal is looked for
+// also when writing fails.
+func (c *Client) exchange(m message) (Reply, error) {
+	writeErr := c.conn.write(m, c.conn.patience)
+	if writeErr != nil && !errors.Is(writeErr, syscall.EPIPE) {
+		return Reply{}, writeErr
+	}
+	answer, err := c.conn.read()
+	if err != nil {
+		return Reply{}, err
+	}
+	reply, err := answer.reply()
+	if err == nil && reply.Errno == 0 && (answer.sequence != m.sequence || answer.op != m.op) {
+		err = Errorf(syscall.EPROTO, "reply to request %d (%v)", answer.sequence, answer.op)
+	}
+	return reply, err
+}
+
+// Close ends the connection.
+func (c *Client) Close() error { return c.conn.Close() }

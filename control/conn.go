@@ -1,0 +1,107 @@
+package control
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// messageTime is how long one message may take from its first frame to its last, in either direction. After it the
+// connection is closed: nobody waits for a client that stopped half-way or does not read.
+const messageTime = 10 * time.Second
+
+// conn carries messages over one SOCK_SEQPACKET connection. One goroutine may read and one write.
+type conn struct {
+	*net.UnixConn
+	patience time.Duration // messageTime, but in tests
+	frame    []byte        // the frame being read
+	room     *budget       // what long messages are counted against, nil for none
+}
+
+func newConn(u *net.UnixConn, patience time.Duration, room *budget) *conn {
+	// One byte more than a frame may have: a longer one is cut by the kernel and would pass for whole.
+	return &conn{UnixConn: u, patience: patience, frame: make([]byte, MaxFrameBytes+1), room: room}
+}
+
+// read waits for a message, as long as it takes, and then for the rest of it, which must come in time. With an *Error
+// the message holds what is needed to refuse it. What it took of the budget, message.held, stays taken.
+func (c *conn) read() (message, error) {
+	var a assembly
+	deadline := time.Time{}
+	for {
+		if err := c.SetReadDeadline(deadline); err != nil {
+			return a.message, err
+		}
+		n, err := c.Read(c.frame) // no control buffer: the kernel drops descriptors sent to us, man 7 unix
+		if os.IsTimeout(err) {
+			return a.message, Errorf(syscall.ETIMEDOUT, "message not whole after %v", c.patience)
+		}
+		if err != nil {
+			return a.message, err
+		}
+		whole, err := a.add(c.frame[:n])
+		if err != nil || whole {
+			return a.message, err
+		}
+		if err := c.room.take(a.size() - a.held); err != nil {
+			return a.message, err
+		}
+		a.held = a.size()
+		if deadline.IsZero() {
+			deadline = time.Now().Add(c.patience)
+		}
+	}
+}
+
+// write sends a message, which must be taken by the other end in time.
+func (c *conn) write(m message, patience time.Duration) error {
+	if err := c.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	return m.split(func(frame []byte) error {
+		_, err := c.Write(frame)
+		return err
+	})
+}
+
+// refuse says why the connection ends here. The other end may be in the middle of a message: what it has sent is taken
+// out of the socket first, because closing with unread data would reset the connection before the refusal is read
+// (net/unix/af_unix.c, unix_release_sock).
+func (c *conn) refuse(m message, e *Error) {
+	if c.write(e.reply().message(m.op, m.sequence), c.patience) != nil || c.CloseRead() != nil {
+		return
+	}
+	for c.SetReadDeadline(time.Time{}) == nil {
+		if _, err := c.Read(c.frame); err != nil {
+			return
+		}
+	}
+}
+
+// Peer is who is at the other end, as the kernel saw it when the connection was made.
+type Peer struct {
+	UID, GID uint32
+	PID      int32 // for logs only: by now it can be another process
+}
+
+// peerOf asks for SO_PEERCRED, man 7 unix.
+func peerOf(u *net.UnixConn) (Peer, error) {
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return Peer{}, fmt.Errorf("read peer: %w", err)
+	}
+	var cred *syscall.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) {
+		cred, credErr = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	})
+	if err == nil {
+		err = credErr
+	}
+	if err != nil {
+		return Peer{}, fmt.Errorf("read peer: %w", err)
+	}
+	return Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid}, nil
+}

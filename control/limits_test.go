@@ -1,0 +1,183 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestHalfWrittenMessageTimesOut(t *testing.T) {
+	dir, _ := start(t, echo)
+	u := raw(t, dir)
+	if _, err := u.Write(header{Kind: kindRequest, Op: OpEmit, Flags: flagMore}.build(nil, []byte("{"), nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got := refusal(t, u); got != syscall.ETIMEDOUT {
+		t.Errorf("refused with %v, want ETIMEDOUT", got)
+	}
+}
+
+func TestIdleClientStays(t *testing.T) {
+	dir, l := start(t, echo)
+	idle := dial(t, dir)
+	other := raw(t, dir)
+	_, _ = other.Write(header{Kind: kindRequest, Op: OpEmit, Flags: flagMore}.build(nil, []byte("{"), nil))
+	refusal(t, other) // by now the patience for half a message has passed once
+	if _, err := idle.Do(t.Context(), Request{Op: OpVersion}); err != nil {
+		t.Errorf("after being idle for longer than %v: %v", l.patience, err)
+	}
+}
+
+func TestClientThatNeverReads(t *testing.T) {
+	ended := make(chan error, 1)
+	big := Reply{Data: make([]byte, 4<<20)}
+	dir, _ := start(t, func(ctx context.Context, _ Peer, _ Request) Reply {
+		context.AfterFunc(ctx, func() { ended <- context.Cause(ctx) })
+		return big
+	})
+	c := dial(t, dir)
+	m, _ := Request{Op: OpList}.message(1)
+	if err := c.conn.write(m, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	<-ended // the server gave up by itself: this client is still there and has read nothing
+	if _, err := dial(t, dir).Do(t.Context(), Request{Op: OpVersion}); err != nil {
+		t.Errorf("another client: %v", err)
+	}
+}
+
+func TestGoneClientEndsItsRequest(t *testing.T) {
+	asked, ended := make(chan bool), make(chan bool)
+	dir, _ := start(t, func(ctx context.Context, _ Peer, _ Request) Reply {
+		close(asked)
+		<-ctx.Done()
+		close(ended)
+		return Reply{}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	c := dial(t, dir)
+	var client sync.WaitGroup
+	client.Go(func() {
+		if _, err := c.Do(ctx, Request{Op: OpEmit, Topic: "a/b", Wait: true}); !errors.Is(err, context.Canceled) {
+			t.Errorf("Do: %v, want canceled", err)
+		}
+	})
+	<-asked
+	cancel()
+	<-ended
+	client.Wait()
+}
+
+func TestServerStopsWhileAnswering(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Listen(dir, 0o600, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- l.Serve(ctx, func(ctx context.Context, _ Peer, _ Request) Reply {
+			stop()
+			<-ctx.Done()
+			return Done("bye")
+		}, slog.New(slog.DiscardHandler))
+	}()
+	idle := dial(t, dir)
+	reply, err := dial(t, dir).Do(t.Context(), Request{Op: OpVersion})
+	if err != nil || string(reply.Result) != `"bye"` {
+		t.Errorf("reply %s, %v: what is being answered is answered", reply.Result, err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if _, err := idle.Do(t.Context(), Request{Op: OpVersion}); err == nil {
+		t.Error("an idle connection outlived the server")
+	}
+}
+
+func TestManyConnections(t *testing.T) {
+	dir, _ := start(t, echo)
+	ask := func(c *Client) error {
+		_, err := c.Do(t.Context(), Request{Op: OpVersion})
+		return err
+	}
+	clients := make([]*Client, maxConnections)
+	for i := range clients {
+		clients[i] = dial(t, dir)
+		if err := ask(clients[i]); err != nil {
+			t.Fatalf("connection %d: %v", i+1, err)
+		}
+	}
+	if err := ask(dial(t, dir)); !errors.Is(err, syscall.EAGAIN) {
+		t.Errorf("connection %d: %v, want EAGAIN", maxConnections+1, err)
+	}
+	_ = clients[0].Close()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		err := ask(dial(t, dir))
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after one left: %v", err)
+		}
+	}
+}
+
+func TestSeatsKeepSomeFromForeigners(t *testing.T) {
+	var s seats
+	for range maxForeign {
+		if err := s.take(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.take(true) == nil {
+		t.Errorf("foreigner %d was let in", maxForeign+1)
+	}
+	for i := maxForeign; i < maxConnections; i++ {
+		if err := s.take(false); err != nil {
+			t.Fatalf("own connection %d: %v", i+1, err)
+		}
+	}
+	if s.take(false) == nil {
+		t.Errorf("connection %d was let in", maxConnections+1)
+	}
+	s.give(true)
+	if err := s.take(true); err != nil {
+		t.Errorf("after one left: %v", err)
+	}
+}
+
+func TestBudgetIsSharedAndGivenBack(t *testing.T) {
+	b := newBudget(100)
+	if err := b.take(60); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.take(60); !errors.Is(err, syscall.EAGAIN) {
+		t.Errorf("past the end: %v, want EAGAIN", err)
+	}
+	b.give(60)
+	if err := b.take(100); err != nil {
+		t.Errorf("after giving back: %v", err)
+	}
+}
+
+func TestSecondInstanceIsRefused(t *testing.T) {
+	dir, l := start(t, echo)
+	if _, err := Listen(dir, 0o600, ""); err == nil {
+		t.Fatal("two supervisors listen in one directory")
+	} else if want := "another supervisor runs here (pid "; !strings.Contains(err.Error(), want) {
+		t.Errorf("%v: want %q in it", err, want)
+	}
+	info, err := os.Stat(l.Path())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket %v, %v: want mode 0600", info, err)
+	}
+}

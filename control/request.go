@@ -1,0 +1,116 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"github.com/aem-exec/aem-exec/aem"
+)
+
+// Request asks for one operation. What an operation takes and needs is in the table of operations.
+type Request struct {
+	Op        Op            `json:"-"`
+	Selectors []Selector    `json:"selectors,omitempty"` // the jobs meant, or the dead letters of those jobs
+	All       bool          `json:"all,omitempty"`       // every job, or every dead letter, that the peer may touch
+	IDs       []aem.EventID `json:"ids,omitempty"`       // dead letters
+	Topic     string        `json:"topic,omitempty"`     // emit: APP/NAME
+	Wait      bool          `json:"wait,omitempty"`      // emit: answer when every activation has its fate
+	Data      []byte        `json:"-"`                   // emit: the event's data
+}
+
+// given is what the request carries.
+func (r Request) given() argument {
+	var set argument
+	for bit, there := range map[argument]bool{
+		argSelectors: len(r.Selectors) > 0,
+		argAll:       r.All,
+		argIDs:       len(r.IDs) > 0,
+		argTopic:     r.Topic != "",
+		argWait:      r.Wait,
+		argData:      len(r.Data) > 0,
+	} {
+		if there {
+			set |= bit
+		}
+	}
+	return set
+}
+
+// argumentNames are the words for arguments, in the order they are complained about.
+var argumentNames = []struct {
+	bit  argument
+	name string
+}{
+	{argSelectors, "a selector"}, {argAll, "all"}, {argIDs, "an id of a dead letter"},
+	{argTopic, "a topic"}, {argWait, "wait"}, {argData, "data"},
+}
+
+// Check reports what makes the request impossible whatever jobs there are: as *Error, ENOSYS for an operation that is
+// not there, EMSGSIZE for too much data, EINVAL for everything else.
+func (r Request) Check() error {
+	row, known := operations[r.Op]
+	given := r.given()
+	switch {
+	case !known:
+		return Errorf(syscall.ENOSYS, "%v: unknown", r.Op)
+	case row.later:
+		return Errorf(syscall.ENOSYS, "%v: not supported yet", r.Op)
+	case row.needs != 0 && given&row.needs == 0:
+		return Errorf(syscall.EINVAL, "%v: want %s", r.Op, row.want)
+	case r.All && given&(argSelectors|argIDs) != 0:
+		return Errorf(syscall.EINVAL, "%v: want --all or a selection, not both", r.Op)
+	case len(r.Data) > MaxDataBytes:
+		return Errorf(syscall.EMSGSIZE, "%v: %d bytes of data, at most %d", r.Op, len(r.Data), MaxDataBytes)
+	}
+	for _, a := range argumentNames {
+		if given&^row.takes&a.bit != 0 {
+			return Errorf(syscall.EINVAL, "%v: takes no %s", r.Op, strings.TrimPrefix(a.name, "a "))
+		}
+	}
+	if r.Topic != "" {
+		return checkTopic(r.Topic)
+	}
+	return nil
+}
+
+func checkTopic(topic string) error {
+	app, name, ok := strings.Cut(topic, "/")
+	if !ok || aem.CheckName(app) != nil || aem.CheckName(name) != nil {
+		return Errorf(syscall.EINVAL, "emit: topic %q: want APP/TOPIC", topic)
+	}
+	return nil
+}
+
+// message is the request as it travels.
+func (r Request) message(sequence uint32) (message, error) {
+	args, err := json.Marshal(r)
+	if err != nil {
+		return message{}, fmt.Errorf("encode %v: %w", r.Op, err)
+	}
+	return message{kind: kindRequest, op: r.Op, sequence: sequence, args: args, data: r.Data}, nil
+}
+
+// request reads a message as a request, refusing arguments that this version does not know: ignoring one could mean
+// doing more than was asked.
+func (m message) request() (Request, error) {
+	r := Request{Op: m.op, Data: m.data}
+	if m.kind != kindRequest {
+		return r, Errorf(syscall.EPROTO, "message of kind %d: want a request", m.kind)
+	}
+	if len(m.args) == 0 {
+		return r, r.Check()
+	}
+	d := json.NewDecoder(bytes.NewReader(m.args))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return r, Errorf(syscall.EINVAL, "%v: read arguments: %v", m.op, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return r, Errorf(syscall.EINVAL, "%v: read arguments: text after the object", m.op)
+	}
+	return r, r.Check()
+}

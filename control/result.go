@@ -1,0 +1,82 @@
+package control
+
+import (
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+)
+
+// Operations answer with these results, in this form as JSON:
+//
+//	version              About
+//	list                 []aem.JobStatus
+//	lookup               []Lookup
+//	start stop remove    []Touched
+//	fire                 []Touched, each with its event
+//	emit                 Emitted
+//	dead list            []Letter, oldest first
+//	dead show            Letter, its data as the reply's data
+//	dead replay          []Replayed
+//	dead drop            []aem.EventID
+
+// About tells which supervisor answers.
+type About struct {
+	Version  string    `json:"version"`
+	Protocol int       `json:"protocol"`
+	PID      int       `json:"pid"`
+	Started  time.Time `json:"started"`
+}
+
+// Lookup is everything about one job.
+type Lookup struct {
+	aem.JobStatus
+	Failures []string `json:"failures"` // its latest failed completions, oldest first, in the form of the log
+}
+
+// Touched is a job that an operation acted on.
+type Touched struct {
+	ID    aem.JobID   `json:"id"`
+	Job   string      `json:"job"`                // app/event or app/event:handler
+	Event aem.EventID `json:"event_id,omitempty"` // fire: the event that was made
+}
+
+// Emitted is a published event and, for emit with wait, what became of it.
+type Emitted struct {
+	ID    aem.EventID `json:"id"`
+	Jobs  int         `json:"jobs"` // how many it was activated for
+	Fates []Fate      `json:"fates,omitempty"`
+}
+
+// Fate is how an event ended for one job.
+type Fate struct {
+	Job     string     `json:"job"`
+	Outcome string     `json:"outcome"` // done failed expired shed
+	Reason  aem.Reason `json:"reason,omitempty"`
+}
+
+// Letter is one dead letter.
+type Letter struct {
+	ID       aem.EventID `json:"id"`
+	Job      string      `json:"job"`
+	Type     string      `json:"type"`
+	Time     time.Time   `json:"time"`   // when it was detected
+	Failed   time.Time   `json:"failed"` // when it was given up
+	Reason   aem.Reason  `json:"reason"`
+	Attempts int         `json:"attempts"`
+	Size     int         `json:"size"` // bytes of data
+	Facts    []Fact      `json:"facts,omitempty"`
+	Failure  string      `json:"failure,omitempty"` // its last failed completion in the form of the log
+	Of       aem.EventID `json:"replay_of,omitempty"`
+}
+
+// Fact is one short named value of an event.
+type Fact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Replayed is a dead letter that was detected anew.
+type Replayed struct {
+	ID aem.EventID `json:"id"`
+	Of aem.EventID `json:"replay_of"`
+}

@@ -1,0 +1,175 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// The server side, from the outside in:
+//
+//  1. Serve accepts; each connection gets a seat or a refusal.
+//  2. A connection has two goroutines. The reader assembles requests, so that a client that went away is noticed
+//     while its request is still being answered: the request's context ends.
+//  3. The other checks each request, asks Answer and writes the reply, one after the other.
+//  4. When the context of Serve ends, readers stop, what is being answered is answered, and everything is joined.
+
+// Answer gives a request its meaning. It is called from one goroutine per connection, with requests that passed
+// Check; ctx ends when the client has gone or the server stops. Request.Data is the answerer's to keep.
+type Answer func(ctx context.Context, peer Peer, req Request) Reply
+
+const (
+	acceptRetry = 100 * time.Millisecond // after an accept that failed for want of descriptors or memory
+	lastWords   = time.Second            // how long a reply may take to be read once the server stops
+)
+
+type server struct {
+	answer   Answer
+	log      *slog.Logger
+	patience time.Duration
+	uid      uint32 // the supervisor's own
+	room     *budget
+	seats    seats
+}
+
+// Serve answers clients until ctx ends, then returns nil; when the socket cannot be listened on any longer it returns
+// why. No goroutine and no connection is left when it returns.
+func (l *Listener) Serve(ctx context.Context, answer Answer, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &server{answer: answer, log: log, patience: l.patience, uid: uint32(os.Geteuid()), room: newBudget(maxHeldBytes)}
+	var connections sync.WaitGroup
+	defer connections.Wait()
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = l.socket.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+
+	for failing := false; ; {
+		u, err := l.socket.AcceptUnix()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = u.Close()
+			}
+			return nil
+		case errors.Is(err, syscall.ECONNABORTED):
+		case passing(err):
+			if !failing {
+				log.Warn("control: accepting fails", "error", err, "retry", acceptRetry)
+			}
+			failing = true
+			pause(ctx, acceptRetry)
+		case err != nil:
+			return fmt.Errorf("accept on %s: %w", l.path, err)
+		default:
+			failing = false
+			connections.Go(func() { s.connection(ctx, u) })
+		}
+	}
+}
+
+// passing reports whether an accept failed for something that ends by itself, man 2 accept.
+func passing(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// connection serves one client from its first request to its end.
+func (s *server) connection(ctx context.Context, u *net.UnixConn) {
+	defer u.Close()
+	c := newConn(u, s.patience, s.room)
+	peer, err := peerOf(u)
+	if err != nil {
+		s.log.Warn("control: connection refused", "error", err)
+		return
+	}
+	foreign := peer.UID != 0 && peer.UID != s.uid
+	var refusal *Error
+	if errors.As(s.seats.take(foreign), &refusal) {
+		s.log.Debug("control: connection refused", "uid", peer.UID, "pid", peer.PID, "error", refusal)
+		c.refuse(message{}, refusal)
+		return
+	}
+	defer s.seats.give(foreign)
+
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(ctx, func() { _ = u.CloseRead() })
+	defer stop()
+	incoming := make(chan received)
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		defer cancel()
+		defer close(incoming)
+		s.receive(ctx, c, incoming)
+	})
+	defer reader.Wait()
+	defer cancel()
+	for r := range incoming {
+		if err := s.reply(ctx, c, peer, r); err != nil {
+			s.log.Debug("control: connection ended", "uid", peer.UID, "pid", peer.PID, "error", err)
+			return
+		}
+	}
+}
+
+// received is a message, or why there is none.
+type received struct {
+	message
+	err error
+}
+
+// receive reads messages until there are no more.
+func (s *server) receive(ctx context.Context, c *conn, incoming chan<- received) {
+	for {
+		m, err := c.read()
+		select {
+		case incoming <- received{m, err}:
+		case <-ctx.Done():
+			s.room.give(m.held)
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// reply answers one message. An error ends the connection.
+func (s *server) reply(ctx context.Context, c *conn, peer Peer, r received) error {
+	defer s.room.give(r.held)
+	var refusal *Error
+	if errors.As(r.err, &refusal) {
+		c.refuse(r.message, refusal)
+	}
+	if r.err != nil {
+		return r.err
+	}
+	patience := s.patience
+	req, err := r.request()
+	var answer Reply
+	if errors.As(err, &refusal) {
+		answer = refusal.reply()
+	} else {
+		answer = s.answer(ctx, peer, req)
+	}
+	if ctx.Err() != nil {
+		patience = min(patience, lastWords)
+	}
+	return c.write(answer.message(r.op, r.sequence), patience)
+}
