@@ -2,6 +2,7 @@ package directcopy
 
 import (
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -71,7 +72,7 @@ func (m *Mailbox) answer(at *answer) (Answer, error) {
 	}
 	kept := &m.texts[number%Slots]
 	if text != 0 && *kept == "" { // it was sent before the answer, so it is there
-		if _, err := m.Receive(); err != nil {
+		if _, err := m.Receive(); err != nil && err != io.EOF { // the end may follow it
 			return a, err
 		}
 	}

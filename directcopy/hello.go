@@ -32,7 +32,8 @@ const (
 )
 
 // Receive reads from the channel, without waiting, until the hello made a step or nothing is left to read. The error is
-// io.EOF when the handler closed its end, as it does when it dies; every other one is a lie or garbage.
+// io.EOF when the handler closed its end, as it does when it dies, and what it answered before then is still to be read;
+// every other error is a lie or garbage.
 func (m *Mailbox) Receive() (Progress, error) {
 	for {
 		msg, ok, err := m.receive()

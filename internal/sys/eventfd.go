@@ -1,6 +1,10 @@
 package sys
 
-import "golang.org/x/sys/unix"
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
 
 // EPOLLET makes a poller report each add to an eventfd, and nothing else of it: then nobody needs to read it.
 const EPOLLET = unix.EPOLLET
@@ -13,10 +17,12 @@ func Eventfd() (int, error) {
 
 // EventfdAdd adds one to the counter.
 func EventfdAdd(fd int) error {
-	one := [8]byte{1}
 	_, err := unix.Write(fd, one[:])
 	return err
 }
+
+// one is the number, in the order of bytes of this machine; not a local, which would escape.
+var one = binary.NativeEndian.AppendUint64(nil, 1)
 
 // EventfdClear makes an eventfd unreadable until the next EventfdAdd. It was clear already when the read fails.
 func EventfdClear(fd int) {

@@ -1,0 +1,81 @@
+package directcopy
+
+import (
+	"fmt"
+	"testing"
+)
+
+// BenchmarkPut is Reserve, Copy and Publish, with the handler's and the supervisor's share of the answers, in one
+// process: no sleeping and no waking. To be compared with BenchmarkMemcpy.
+func BenchmarkPut(b *testing.B) {
+	for _, bench := range []struct{ events, size int }{{1, 64}, {1, 1 << 10}, {1, 64 << 10}, {1, 1 << 20}, {8, 64}, {64, 64}, {64, 1 << 10}} {
+		b.Run(fmt.Sprintf("%dx%dB", bench.events, bench.size), func(b *testing.B) {
+			m, inbox := pair(b, 4<<20, Slots)
+			blocks := make([]Block, bench.events)
+			for i := range blocks {
+				blocks[i] = Block{Facts: []Fact{{"app", "shop"}, {"event", "order"}}, Data: make([]byte, bench.size)}
+			}
+			answers := make([]Answer, 0, Slots)
+			b.SetBytes(int64(bench.events * bench.size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := roundTrip(m, inbox, blocks, answers); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// roundTrip publishes, takes and answers blocks. Nobody sleeps, so nobody rings.
+func roundTrip(m *Mailbox, inbox *Inbox, blocks []Block, answers []Answer) error {
+	m.page.supervisorSleeps.Store(0)
+	r, err := m.Reserve(blocks)
+	if err != nil {
+		return err
+	}
+	if err = r.Copy(self); err != nil {
+		return err
+	}
+	if err = r.Publish(-1); err != nil {
+		return err
+	}
+	for range blocks {
+		e, err := inbox.Take()
+		if err != nil {
+			return err
+		}
+		if err = inbox.Answer(e.Number, Done, 0, ""); err != nil {
+			return err
+		}
+	}
+	if answers, err = m.Answers(answers[:0]); len(answers) != len(blocks) {
+		return fmt.Errorf("%d answers to %d events: %v", len(answers), len(blocks), err)
+	}
+	return nil
+}
+
+func BenchmarkWrite(b *testing.B) {
+	for _, size := range []int{64, 1 << 10, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			from, to := make([]byte, size), make([]byte, size)
+			b.SetBytes(int64(size))
+			local := [][]byte{from}
+			for b.Loop() {
+				Write(self, address(to), local)
+			}
+		})
+	}
+}
+
+func BenchmarkMemcpy(b *testing.B) {
+	for _, size := range []int{64, 1 << 10, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			from, to := make([]byte, size), make([]byte, size)
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				copy(to, from)
+			}
+		})
+	}
+}

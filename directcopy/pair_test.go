@@ -1,0 +1,102 @@
+package directcopy
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+func TestMain(m *testing.M) { aemtest.NoLeaks(m) }
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// self is the process that the tests write into: this one plays both sides.
+var self = os.Getpid()
+
+// unproved is a mailbox and its inbox before the hello.
+func unproved(t testing.TB, arena int) (*Mailbox, *Inbox) {
+	t.Helper()
+	m, err := NewMailbox()
+	check(t, err)
+	t.Cleanup(func() { m.Close() })
+	var fds [4]int
+	for i, fd := range m.Handler() {
+		fds[i], err = sys.Dup(fd, 0)
+		check(t, err)
+	}
+	m.CloseHandler()
+	b, err := Attach(fds, arena)
+	check(t, err)
+	t.Cleanup(b.Close)
+	return m, b
+}
+
+// pair is a mailbox and its inbox, ready for events.
+func pair(t testing.TB, arena, inFlight int) (*Mailbox, *Inbox) {
+	t.Helper()
+	m, b := unproved(t, arena)
+	said := make(chan error, 1)
+	go func() { said <- b.Hello(inFlight) }()
+	receive(t, m, Greeted)
+	check(t, m.Prove(self))
+	receive(t, m, Proved)
+	check(t, <-said)
+	return m, b
+}
+
+// receive waits until the hello makes the step want.
+func receive(t testing.TB, m *Mailbox, want Progress) {
+	t.Helper()
+	for {
+		got, err := m.Receive()
+		check(t, err)
+		if got == want {
+			return
+		}
+		if !polls(t, m.Channel(), patience) {
+			t.Fatal("nothing comes over the channel")
+		}
+	}
+}
+
+// polls waits until fd is readable.
+func polls(t testing.TB, fd int, timeout time.Duration) bool {
+	t.Helper()
+	ep, err := sys.EpollCreate()
+	check(t, err)
+	defer sys.Close(ep)
+	check(t, sys.EpollAdd(ep, fd, sys.EPOLLIN, 0))
+	n, err := sys.EpollWait(ep, make([]sys.EpollEvent, 1), timeout)
+	check(t, err)
+	return n > 0
+}
+
+// put publishes as many of the blocks as have room.
+func put(t testing.TB, m *Mailbox, fd int, blocks ...Block) int {
+	t.Helper()
+	r, err := m.Reserve(blocks)
+	check(t, err)
+	n := r.Len()
+	check(t, r.Copy(self))
+	check(t, r.Publish(fd))
+	return n
+}
+
+// take takes the next event, which must be there.
+func take(t testing.TB, b *Inbox) Event {
+	t.Helper()
+	e, err := b.Take()
+	check(t, err)
+	return e
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
