@@ -17,9 +17,9 @@ func now() int64 { return timing.Now() }
 
 // callback is the crew of one: the loop itself, which runs the function to completion.
 type callback struct {
-	pool     *Pool
-	function Function
-	stopped  bool
+	pool    *Pool
+	run     invocation
+	stopped bool
 }
 
 func (c *callback) ready() bool  { return !c.stopped }
@@ -29,7 +29,7 @@ func (c *callback) kill()        { c.stopped = true }
 func (c *callback) ended() bool  { return c.stopped }
 
 func (c *callback) take(a *aem.Activation) {
-	err := call(c.function, c.pool.spec.Timeout, a)
+	err := call(c.run, c.pool.spec.Timeout, a)
 	if took := time.Duration(now() - a.Started); took > slowCallback {
 		c.pool.log.Warn("a callback kept the loop: use agent = \"thread\" for what is slow", "handler", c.pool.spec.Name, "took", took)
 	}
@@ -37,7 +37,7 @@ func (c *callback) take(a *aem.Activation) {
 }
 
 // call runs a handler's function. A panic fails the attempt, not the supervisor.
-func call(f Function, timeout time.Duration, a *aem.Activation) (err error) {
+func call(run invocation, timeout time.Duration, a *aem.Activation) (err error) {
 	ctx := context.Background()
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -49,5 +49,5 @@ func call(f Function, timeout time.Duration, a *aem.Activation) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return f(ctx, a.Event)
+	return run(ctx, a)
 }

@@ -9,13 +9,13 @@ import (
 // threads is the crew of handlers that run on OS threads of their own, inside the supervisor: as many as run at once,
 // made when first needed and kept.
 type threads struct {
-	pool     *Pool
-	function Function
-	limit    int
-	made     int
-	idle     []*thread
-	busy     int
-	stopped  bool
+	pool    *Pool
+	run     invocation
+	limit   int
+	made    int
+	idle    []*thread
+	busy    int
+	stopped bool
 }
 
 // thread is one agent: a goroutine locked to its OS thread.
@@ -39,15 +39,15 @@ func (c *threads) agent() *thread {
 	}
 	c.made++
 	t := &thread{next: make(chan *aem.Activation, 1)}
-	go c.run(t)
+	go c.serve(t)
 	return t
 }
 
-// run is the thread's whole life; it ends when next is closed.
-func (c *threads) run(t *thread) {
+// serve is the thread's whole life; it ends when next is closed.
+func (c *threads) serve(t *thread) {
 	runtime.LockOSThread() // never unlocked: the OS thread ends with the goroutine
 	for a := range t.next {
-		err := call(c.function, c.pool.spec.Timeout, a)
+		err := call(c.run, c.pool.spec.Timeout, a)
 		c.pool.loop.Post(func() { c.done(t, a, err) })
 	}
 	c.pool.loop.Post(func() { c.made-- })

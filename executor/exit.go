@@ -1,0 +1,124 @@
+package executor
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// exited reaps the process and decides what becomes of the activations it had.
+func (p *process) exited(uint32) {
+	c := p.crew
+	if p.mailbox != nil && p.watches[2] != 0 {
+		p.answered(0) // what it answered before it ended counts
+	}
+	if p.slot.leaf == nil && c.pool.spec.Leftover == KillLeftover {
+		sys.KillGroup(p.pid, syscall.SIGKILL) // while the dead leader still keeps the group's number
+	}
+	exit, ok, err := sys.WaitPIDFD(p.pidfd, true)
+	if err == nil && !ok {
+		return // not yet
+	}
+	e := p.fate(exit)
+	if err != nil {
+		e.detail = "reap process: " + err.Error()
+	}
+	flights, bound := p.flights, p.bound
+	if p.mailbox != nil {
+		p.taken = p.mailbox.Taken()
+	}
+	c.busy -= len(flights)
+	p.unrecord()
+	stderr := ""
+	if len(flights) > 0 || bound != nil || !p.ending {
+		stderr = p.slot.stderr.Drain()
+	}
+	p.close()
+	c.forget(p)
+	if bound != nil { // it was made for this one, and ended before it had it
+		c.busy--
+		p.fail(bound, e, stderr)
+	}
+	for i, f := range flights {
+		e.connection = f.connection
+		p.failFlight(f, i, e, stderr)
+	}
+	if !p.ending && bound == nil && len(flights) == 0 {
+		c.trouble(fmt.Errorf("handler %s ended by itself: %s", c.pool.spec.Name, describe(e, stderr)))
+	}
+}
+
+// fate puts together what is known of the process's end.
+func (p *process) fate(exit sys.Exit) ending {
+	e := ending{exit: exit.Code, signal: exit.Signal, why: p.why, detail: p.detail, hello: p.ready}
+	if exit.Signal != 0 {
+		e.exit = -1
+	}
+	if e.why == "" || e.why == aem.ReasonChannel {
+		if reason := p.slot.blame(exit.Signal == syscall.SIGKILL); reason != "" && (exit.Signal != 0 || exit.Code != 0) {
+			e.why = reason
+		}
+	}
+	if e.why == "" && p.mailbox != nil && !p.ready {
+		e.why = aem.ReasonHello
+		if e.detail == "" {
+			e.detail = "it ended before it said hello: handover = \"direct\" is for programs that use an SDK"
+		}
+	}
+	if exit.Signal == syscall.SIGSYS {
+		e.why, e.syscall = "", p.crew.work.Denied(p.pid)
+	}
+	return e
+}
+
+// failFlight completes what the process had and did not answer.
+func (p *process) failFlight(f flight, i int, e ending, stderr string) {
+	if p.mailbox != nil && !f.connection && i > 0 && f.number >= p.taken {
+		p.crew.pool.complete(f.a, aem.Completion{Outcome: aem.Returned, Exit: -1}) // it never took this one
+		return
+	}
+	p.fail(f.a, e, stderr)
+}
+
+func (p *process) fail(a *aem.Activation, e ending, stderr string) {
+	c := p.crew
+	completion := c.pool.spec.judge(e)
+	completion.Stderr = stderr
+	switch completion.Outcome {
+	case aem.Done:
+		completion.Stderr = ""
+		c.well()
+	case aem.Returned:
+		c.trouble(fmt.Errorf("handler %s: %s", c.pool.spec.Name, describe(e, stderr)))
+	}
+	c.pool.complete(a, completion)
+}
+
+// describe tells in words how a process ended.
+func describe(e ending, stderr string) string {
+	var b strings.Builder
+	if e.signal != 0 {
+		b.WriteString("signal=" + signalName(e.signal))
+	} else {
+		b.WriteString("exit=" + strconv.Itoa(e.exit))
+	}
+	if e.why != "" {
+		b.WriteString(" reason=" + string(e.why))
+	}
+	if e.detail != "" {
+		b.WriteString(": " + e.detail)
+	}
+	if stderr != "" {
+		b.WriteString(" stderr=" + strconv.Quote(stderr))
+	}
+	return b.String()
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// signalName is the name of a signal without SIG, as "KILL".
+func signalName(s syscall.Signal) string { return sys.SignalName(s) }

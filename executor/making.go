@@ -1,0 +1,139 @@
+package executor
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/directcopy"
+	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// spawn makes the process on the app's lane: everything it is given is put together here, off the loop.
+func (p *process) spawn(m *spawn.Maker) error {
+	if err := p.slot.open(); err != nil {
+		return err
+	}
+	p.slot.label(p.bound)
+	v := spawn.Vars{Cgroup: -1, Args: make([]string, 0, len(p.crew.argv)), Env: p.crew.env}
+	if leaf := p.slot.leaf; leaf != nil {
+		v.Cgroup, v.Join = leaf.Into(), leaf.Join()
+		if p.crew.limited && !p.crew.work.Group.Room(1) {
+			return fmt.Errorf("make process: app %s has as many processes as it may", p.crew.work.App)
+		}
+	}
+	if err := p.arguments(&v); err != nil {
+		return err
+	}
+	stdin, err := p.descriptors(&v)
+	if err != nil {
+		return err
+	}
+	child, err := m.Spawn(p.crew.plan, v)
+	if stdin >= 0 {
+		sys.Close(stdin)
+	}
+	if p.mailbox != nil {
+		p.mailbox.CloseHandler()
+	}
+	if err != nil {
+		return err
+	}
+	p.pid, p.pidfd = child.PID, child.PIDFD
+	return p.record()
+}
+
+// arguments puts facts in their places, and adds the variables of the one event the process is made for.
+func (p *process) arguments(v *spawn.Vars) error {
+	c := p.crew
+	lookup := func(string) (string, bool) { return "", false }
+	if a := p.bound; a != nil {
+		lookup = facts(c.work.App, c.pool.spec.Name, a)
+		v.Env = append(factVars(v.Env[:len(v.Env):len(v.Env)], lookup, a.Event), c.extra...)
+		if c.pool.spec.Handover == Socket {
+			v.Env = connectionVars(v.Env, a.Event)
+		}
+	} else {
+		v.Env = append(v.Env[:len(v.Env):len(v.Env)], c.extra...)
+	}
+	for _, t := range c.argv {
+		arg, err := t.Expand(lookup)
+		if err != nil {
+			return err
+		}
+		v.Args = append(v.Args, arg)
+	}
+	return nil
+}
+
+// descriptors lays out what the process inherits. The one that is made for it alone is returned, to be closed.
+func (p *process) descriptors(v *spawn.Vars) (stdin int, err error) {
+	out, log := p.slot.stdout.Write, p.slot.stderr.Write
+	switch p.crew.pool.spec.Handover {
+	case Socket:
+		conn := p.bound.Event.FD
+		v.FDs = []int{conn, conn, log}
+		return -1, nil
+	case Stdin, Data:
+		text := p.bound.Event.Data
+		if p.crew.pool.spec.Handover == Stdin {
+			if text, err = cloudEvent(p.crew.work.App, p.crew.pool.spec.Name, p.bound); err != nil {
+				return -1, fmt.Errorf("write event as JSON: %w", err)
+			}
+		}
+		if stdin, err = sealed(text); err != nil {
+			return -1, err
+		}
+		v.FDs = []int{stdin, out, log}
+		return stdin, nil
+	case Direct:
+		if p.mailbox, err = directcopy.NewMailbox(); err != nil {
+			return -1, err
+		}
+		handler := p.mailbox.Handler()
+		v.FDs = append([]int{p.crew.work.Null, out, log}, handler[:]...)
+		return -1, nil
+	}
+	v.FDs = []int{p.crew.work.Null, out, log}
+	return -1, nil
+}
+
+// sealed is a file in memory that holds text and can never change: standard input without a writer, without a pipe's
+// limit, and complete before the program begins.
+func sealed(text []byte) (fd int, err error) {
+	if fd, err = sys.MemfdCreate("aem-event"); err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	if err = sys.WriteAt(fd, text); err == nil {
+		err = sys.AddSeals(fd, sys.F_SEAL_SHRINK|sys.F_SEAL_GROW|sys.F_SEAL_WRITE|sys.F_SEAL_SEAL)
+	}
+	if err != nil {
+		sys.Close(fd)
+		return -1, fmt.Errorf("write standard input: %w", err)
+	}
+	return fd, nil
+}
+
+// extraVars are the variables that tell a handler of direct where it is.
+func extraVars(spec *Spec) []string {
+	if spec.Handover != Direct {
+		return nil
+	}
+	return directcopy.Environment(int(spec.ArenaSize))
+}
+
+// bytesOf is what an event counts for in its app's queue: its data, its facts and what it costs to keep it.
+func bytesOf(e *aem.Event) int64 {
+	n := len(e.Data) + eventBytes
+	for _, f := range e.Facts {
+		n += len(f.Value)
+	}
+	return int64(n)
+}
+
+// eventBytes is about what an event without data and facts takes in memory, with its activation.
+const eventBytes = 256
+
+// BytesOf is what an event counts for in its app's queue.
+func BytesOf(e *aem.Event) int64 { return bytesOf(e) }

@@ -1,0 +1,97 @@
+package executor
+
+import (
+	"errors"
+	"log/slog"
+	"strconv"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/limits"
+)
+
+// slot is the place of one process agent at a time: its leaf in the app's cgroup and the pipes that it writes to. It
+// is made once, when first needed, and used again when nobody is left in it.
+type slot struct {
+	crew   *processes
+	name   string
+	leaf   *limits.Leaf
+	stdout *Stream
+	stderr *Stream
+
+	// What the leaf had counted when its last process was gone.
+	oomKills uint64
+	pidsHits uint64
+}
+
+// open makes what a slot consists of. It runs on the app's lane.
+func (s *slot) open() (err error) {
+	if s.stderr != nil {
+		return nil
+	}
+	w := s.crew.work
+	if s.leaf == nil {
+		if s.leaf, err = w.Group.Leaf(s.name); err != nil {
+			return err
+		}
+	}
+	if s.stdout, err = w.Scribe.NewStream(); err != nil {
+		return err
+	}
+	if s.stderr, err = w.Scribe.NewStream(); err != nil {
+		s.stdout.Close()
+		s.stdout = nil
+	}
+	return err
+}
+
+// label has the lines from here on told apart by the event they belong to.
+func (s *slot) label(a *aem.Activation) {
+	labels := []slog.Attr{slog.String("app", s.crew.work.App), slog.String("handler", s.crew.pool.spec.Name)}
+	if a != nil {
+		labels = append(labels, slog.String("event", a.Name), slog.String("id", a.Event.ID.String()))
+	}
+	s.stdout.Relabel(append(labels[:len(labels):len(labels)], slog.String("stream", "stdout"))...)
+	s.stderr.Relabel(append(labels, slog.String("stream", "stderr"))...)
+}
+
+// clean ends what the last process left behind, where the handler does not say to leave it, and reports whether the
+// slot is empty. It runs on the app's lane.
+func (s *slot) clean() bool {
+	if s.leaf == nil {
+		return true
+	}
+	empty, err := s.leaf.Empty()
+	if !empty && err == nil && s.crew.pool.spec.Leftover == KillLeftover {
+		s.leaf.Kill() //nolint:errcheck // what it could not kill keeps the slot from being used again
+		empty, err = s.leaf.Empty()
+	}
+	if s.crew.limited {
+		s.oomKills, _ = s.leaf.OOMKills()
+		s.pidsHits, _ = s.leaf.PIDsMaxHits()
+	}
+	return empty || errors.Is(err, limits.ErrNoLeaf)
+}
+
+// blame tells whether memory or the number of processes ended or hindered the slot's process.
+func (s *slot) blame(killed bool) aem.Reason {
+	if !s.crew.limited || s.leaf == nil {
+		return aem.ReasonNone
+	}
+	if kills, err := s.leaf.OOMKills(); killed && err == nil && kills > s.oomKills {
+		return aem.ReasonOOM
+	}
+	if hits, err := s.leaf.PIDsMaxHits(); err == nil && hits > s.pidsHits {
+		return aem.ReasonPIDs
+	}
+	return aem.ReasonNone
+}
+
+func (s *slot) close() {
+	for _, stream := range []*Stream{s.stdout, s.stderr} {
+		if stream != nil {
+			stream.Close()
+		}
+	}
+}
+
+func slotName(handler string, n int) string { return handler + "-" + strconv.Itoa(n) }

@@ -1,0 +1,67 @@
+package executor
+
+import (
+	"log/slog"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/directcopy"
+	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/internal/timing"
+	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/queue"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// Workplace is what the agents of one app share: who they are, where they live and what watches over them.
+type Workplace struct {
+	App     string
+	Account Account
+	Filter  *spawn.Filter // nil: no policy
+	Group   *limits.Group
+	Limited bool // the group has limits that a process can run into
+	Lane    *spawn.Lane
+	Census  *Census // nil where a cgroup keeps the processes together
+
+	Loop   Loop
+	Poller *source.Poller
+	Alarms *timing.Alarms
+	Copier Copier
+	Scribe *Scribe
+	Null   int // /dev/null
+	Log    *slog.Logger
+
+	// Denied names the system call that process pid was ended for, "unknown" when no record tells.
+	Denied func(pid int) string
+	// Publish detects an event for every subscriber of a topic, or refuses with ErrFull. It may be called from anywhere.
+	Publish func(topic string, data []byte) error
+	// Functions are the Go functions that callbacks and threads may name.
+	Functions map[string]Function
+}
+
+// Copier makes the copies into handlers' memory, so that one that never returns stops nobody else.
+type Copier interface {
+	// Copy copies r into process pid and calls done on the loop; if the copy sticks, it calls stuck there instead.
+	// Nothing of the caller runs after Copy has been called, before one of the two.
+	Copy(r *directcopy.Reservation, pid int, done func(error), stuck func())
+}
+
+// Open makes the pool of a handler, which queues at most capacity activations. Its agents are made when Start is
+// called, or when there is something to run.
+func (w *Workplace) Open(spec Spec, capacity int) (*Pool, error) {
+	p := &Pool{spec: spec, app: w.App, loop: w.Loop, log: w.Log, queue: queue.New[*aem.Activation](capacity)}
+	if spec.Agent == Process {
+		c, err := newProcesses(w, p)
+		p.crew = c
+		return p, err
+	}
+	run, err := w.invoke(&p.spec)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Agent == Callback {
+		p.crew = &callback{pool: p, run: run}
+	} else {
+		p.crew = &threads{pool: p, run: run, limit: spec.Concurrency}
+	}
+	return p, nil
+}
