@@ -53,8 +53,11 @@ func ArchByName(scmp string) (Arch, bool) {
 // ArchOf returns the architecture of a system call as the kernel reports it in an audit record or a SIGSYS: x32 and
 // x86_64 have the same AUDIT_ARCH value and differ in a bit of the number.
 func ArchOf(audit uint32, nr int) (Arch, bool) {
+	if audit == sys.AUDIT_ARCH_X86_64 && uint32(nr)&sys.X32_SYSCALL_BIT != 0 {
+		return X32, true
+	}
 	for a, info := range archInfo {
-		if info.audit == audit && uint32(nr)&sys.X32_SYSCALL_BIT == info.base {
+		if info.audit == audit {
 			return Arch(a), true
 		}
 	}

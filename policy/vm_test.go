@@ -2,7 +2,6 @@ package policy
 
 import (
 	"encoding/binary"
-	"testing"
 
 	"golang.org/x/net/bpf"
 
@@ -16,8 +15,15 @@ type call struct {
 	args  [argsMax]uint64
 }
 
+// tester is a testing.TB or a rapid.T.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // callOf is the call of a name on an architecture.
-func callOf(t testing.TB, a Arch, name string, args ...uint64) call {
+func callOf(t tester, a Arch, name string, args ...uint64) call {
 	t.Helper()
 	nr, ok := SyscallNumber(a, name)
 	if !ok {
@@ -42,7 +48,7 @@ func (c call) data() []byte {
 }
 
 // machine is a program loaded to be run without the kernel.
-func machine(t testing.TB, p *Program) *bpf.VM {
+func machine(t tester, p *Program) *bpf.VM {
 	t.Helper()
 	validate(t, p)
 	raw := make([]bpf.RawInstruction, len(p.Insns))
@@ -60,7 +66,7 @@ func machine(t testing.TB, p *Program) *bpf.VM {
 	return vm
 }
 
-func run(t testing.TB, vm *bpf.VM, c call) uint32 {
+func run(t tester, vm *bpf.VM, c call) uint32 {
 	t.Helper()
 	answer, err := vm.Run(c.data())
 	if err != nil {
@@ -71,7 +77,7 @@ func run(t testing.TB, vm *bpf.VM, c call) uint32 {
 
 // validate holds a program to what the kernel asks of one (kernel/seccomp.c, seccomp_check_filter): short enough,
 // aligned loads inside seccomp_data, jumps inside the program, and nothing that runs off its end.
-func validate(t testing.TB, p *Program) {
+func validate(t tester, p *Program) {
 	t.Helper()
 	const dataSize = 64
 	if len(p.Insns) == 0 || len(p.Insns) > sys.BPF_MAXINSNS {

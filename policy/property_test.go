@@ -1,0 +1,196 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"pgregory.net/rapid"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// judge answers a call by reading the profile from its start, for a kernel of x86_64: what Compile must agree with.
+func judge(p *specs.LinuxSeccomp, c call) uint32 {
+	a, ok := ArchOf(c.audit, int(c.nr))
+	listed := a == X86_64
+	for _, name := range p.Architectures {
+		listed = listed || string(name) == a.Name()
+	}
+	name := SyscallName(a, int(c.nr))
+	otherwise := errnoAnswer(p.DefaultAction, p.DefaultErrnoRet)
+	nameless := strings.HasPrefix(name, "syscall ")
+	if c.audit == sys.AUDIT_ARCH_X86_64 && c.nr == nobody || ok && listed && nameless && c.nr-archInfo[a].base > 471 {
+		switch p.DefaultAction {
+		case specs.ActAllow, specs.ActLog, specs.ActTrace:
+			return otherwise
+		}
+		return enosys
+	}
+	if !ok || !listed {
+		return kill
+	}
+	for _, conditional := range []bool{false, true} {
+		for _, s := range p.Syscalls {
+			answer := errnoAnswer(s.Action, s.ErrnoRet)
+			if s.Names[0] == name && (len(s.Args) > 0) == conditional && answer != otherwise && passes(s.Args, c.args, a) {
+				return answer
+			}
+		}
+	}
+	return otherwise
+}
+
+func errnoAnswer(a specs.LinuxSeccompAction, errno *uint) uint32 {
+	if errno != nil {
+		return actions[a].answer | uint32(*errno)
+	}
+	if a == specs.ActErrno || a == specs.ActTrace {
+		return actions[a].answer | 1
+	}
+	return actions[a].answer
+}
+
+// passes reports whether all arguments hold, or any if one is tested twice.
+func passes(args []specs.LinuxSeccompArg, values [argsMax]uint64, a Arch) bool {
+	seen := map[uint]int{}
+	held := 0
+	for _, arg := range args {
+		seen[arg.Index]++
+		if holds(arg, values[arg.Index], a == X86_64) {
+			held++
+		}
+	}
+	for _, times := range seen {
+		if times > 1 {
+			return held > 0
+		}
+	}
+	return held == len(args)
+}
+
+func holds(arg specs.LinuxSeccompArg, v uint64, wide bool) bool {
+	one, two := arg.Value, arg.ValueTwo
+	if !wide {
+		v, one, two = uint64(uint32(v)), uint64(uint32(one)), uint64(uint32(two))
+	}
+	switch arg.Op {
+	case specs.OpNotEqual:
+		return v != one
+	case specs.OpLessThan:
+		return v < one
+	case specs.OpLessEqual:
+		return v <= one
+	case specs.OpEqualTo:
+		return v == one
+	case specs.OpGreaterEqual:
+		return v >= one
+	case specs.OpGreaterThan:
+		return v > one
+	default:
+		return v&one == two&one
+	}
+}
+
+// The generators draw from few values, so that rules meet each other and the calls.
+var (
+	drawWord  = rapid.SampledFrom([]uint64{0, 1, 2, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff})
+	drawValue = rapid.Custom(func(t *rapid.T) uint64 { return drawWord.Draw(t, "high")<<32 | drawWord.Draw(t, "low") })
+	drawName  = rapid.SampledFrom([]string{"read", "write", "ioctl", "socket", "openat", "clone3", "socketcall", "personality"})
+	drawError = rapid.SampledFrom([]uint{0, 1, 25, 38})
+)
+
+func drawAction(t *rapid.T) (specs.LinuxSeccompAction, *uint) {
+	a := rapid.SampledFrom([]specs.LinuxSeccompAction{specs.ActKill, specs.ActKillProcess, specs.ActTrap, specs.ActErrno,
+		specs.ActTrace, specs.ActAllow, specs.ActLog}).Draw(t, "action")
+	if actions[a].errnoMax == 0 || rapid.Bool().Draw(t, "no errno") {
+		return a, nil
+	}
+	e := drawError.Draw(t, "errno")
+	return a, &e
+}
+
+func drawProfile(t *rapid.T) *specs.LinuxSeccomp {
+	p := &specs.LinuxSeccomp{Architectures: rapid.SliceOfN(rapid.SampledFrom([]specs.Arch{
+		specs.ArchX86, specs.ArchX32, specs.ArchX86_64, specs.ArchARM}), 0, 3).Draw(t, "architectures")}
+	p.DefaultAction, p.DefaultErrnoRet = drawAction(t)
+	for _, name := range []string{"execve", "exit_group"} {
+		p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{Names: []string{name}, Action: specs.ActAllow})
+	}
+	for range rapid.IntRange(0, 12).Draw(t, "rules") {
+		s := specs.LinuxSyscall{Names: []string{drawName.Draw(t, "name")}}
+		s.Action, s.ErrnoRet = drawAction(t)
+		for range rapid.IntRange(0, 3).Draw(t, "args") {
+			s.Args = append(s.Args, specs.LinuxSeccompArg{
+				Index: rapid.UintRange(0, 2).Draw(t, "index"),
+				Op: rapid.SampledFrom([]specs.LinuxSeccompOperator{specs.OpNotEqual, specs.OpLessThan, specs.OpLessEqual,
+					specs.OpEqualTo, specs.OpGreaterEqual, specs.OpGreaterThan, specs.OpMaskedEqual}).Draw(t, "op"),
+				Value: drawValue.Draw(t, "value"), ValueTwo: drawValue.Draw(t, "valueTwo"),
+			})
+		}
+		p.Syscalls = append(p.Syscalls, s)
+	}
+	return p
+}
+
+func drawCall(t *rapid.T) call {
+	c := call{audit: rapid.SampledFrom([]uint32{sys.AUDIT_ARCH_X86_64, sys.AUDIT_ARCH_X86_64, sys.AUDIT_ARCH_I386,
+		sys.AUDIT_ARCH_AARCH64}).Draw(t, "arch")}
+	a := rapid.SampledFrom([]Arch{X86_64, X86, X32}).Draw(t, "number of")
+	nr, ok := SyscallNumber(a, drawName.Draw(t, "call"))
+	if !ok || rapid.IntRange(0, 4).Draw(t, "odd number") == 0 {
+		nr = rapid.IntRange(0, 600).Draw(t, "nr") | rapid.SampledFrom([]int{0, sys.X32_SYSCALL_BIT, 0xffff_ffff}).Draw(t, "bits")
+	}
+	c.nr = uint32(nr)
+	for i := range c.args[:3] {
+		c.args[i] = drawValue.Draw(t, "argument")
+	}
+	return c
+}
+
+// agree draws a profile and calls, and compares the program's answers with the profile's.
+func agree(t *rapid.T) {
+	p := drawProfile(t)
+	prog, err := Compile(p, X86_64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm := machine(t, prog)
+	for range 20 {
+		c := drawCall(t)
+		if got, want := run(t, vm, c), judge(p, c); got != want {
+			t.Fatalf("%+v answers %#x, want %#x", c, got, want)
+		}
+	}
+}
+
+func TestProgramAgreesWithProfile(t *testing.T) { rapid.Check(t, agree) }
+
+// TestLongProgram has leaves far beyond a conditional jump's reach.
+func TestLongProgram(t *testing.T) {
+	p := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
+	for i := range uint64(250) {
+		errno := uint(i % 90)
+		for _, name := range []string{"read", "ioctl", "clone3"} {
+			p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{Names: []string{name}, Action: specs.ActErrno, ErrnoRet: &errno,
+				Args: []specs.LinuxSeccompArg{{Index: uint(i % 6), Value: i, Op: specs.OpEqualTo}}})
+		}
+	}
+	prog, err := Compile(p, X86_64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm := machine(t, prog)
+	for _, name := range []string{"read", "write", "ioctl", "clone3"} {
+		for v := range uint64(250) {
+			for _, c := range []call{callOf(t, X86_64, name, v, v, v, v, v, v), callOf(t, X86_64, name, v+7, 400, v)} {
+				if got, want := run(t, vm, c), judge(p, c); got != want {
+					t.Fatalf("%s%v answers %#x, want %#x (%d instructions)", name, c.args, got, want, len(prog.Insns))
+				}
+			}
+		}
+	}
+}
+
+// FuzzCompile looks for profiles and calls on which program and profile disagree.
+func FuzzCompile(f *testing.F) { f.Fuzz(rapid.MakeFuzz(agree)) }
