@@ -77,7 +77,7 @@ func TestIdentityWithoutPrivileges(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			spec := Spec{Path: "/proc/self/exe", Umask: -1, Identity: &Identity{UID: 1001, GID: 1001}}
-			vars := Vars{Args: []string{"spawn.test"}, Env: []string{helperEnv + "=" + mode}}
+			vars := Vars{Args: []string{"spawn.test"}, Env: []string{helperEnv + "=" + mode, "GORACE=atexit_sleep_ms=0"}}
 			if got := output(t, lane, spec, vars); got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
@@ -88,7 +88,7 @@ func TestIdentityWithoutPrivileges(t *testing.T) {
 // Neither the limit that the Go runtime raised nor what the supervisor was told to ignore reaches a program.
 func TestLimitAndSignalsOfTheStart(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", `trap '' HUP; ulimit -Sn 100; exec "$0"`, os.Args[0])
-	cmd.Env = append(os.Environ(), helperEnv+"=inherited")
+	cmd.Env = append(os.Environ(), helperEnv+"=inherited", "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("run self: %v\n%s", err, out)

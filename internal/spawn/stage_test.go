@@ -1,0 +1,89 @@
+package spawn
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+func TestStageTakesARowOfFreeNumbers(t *testing.T) {
+	taken, err := sys.Dup(null(t), 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sys.Close(taken)
+	stage, err := NewStage(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stage.Close()
+	if stage.first != taken+1 {
+		t.Errorf("the row starts at %d, want %d, behind the number taken", stage.first, taken+1)
+	}
+	want, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", stage.idle))
+	for slot := stage.first; slot < stage.first+3*setSize; slot++ {
+		if got, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", slot)); got != want {
+			t.Errorf("slot %d is %q, want %q", slot, got, want)
+		}
+	}
+}
+
+func TestStageGivesTheLowestFreeSet(t *testing.T) {
+	stage, err := NewStage(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stage.Close()
+	a, b, c := stage.take(), stage.take(), stage.take()
+	if b != a+setSize || c != b+setSize {
+		t.Errorf("sets at %d %d %d, want %d apart", a, b, c, setSize)
+	}
+	stage.put(c)
+	stage.put(a)
+	if got := stage.take(); got != a {
+		t.Errorf("got the set at %d, want the lowest, %d", got, a)
+	}
+}
+
+func TestStageRefusesWhatItCannotHold(t *testing.T) {
+	for _, sets := range []int{0, MaxSets + 1} {
+		if stage, err := NewStage(sets); err == nil {
+			stage.Close()
+			t.Errorf("%d sets: no error", sets)
+		}
+	}
+	stage, err := NewStage(MaxSets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage.Close()
+}
+
+func TestLaneRunsInOrderAndRefusesWhenFull(t *testing.T) {
+	stage, err := NewStage(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stage.Close()
+	lane := stage.NewLane(2)
+	var ran []int
+	started, proceed := make(chan struct{}), make(chan struct{})
+	lane.Submit(func(*Maker) { close(started); <-proceed })
+	<-started
+	for i, want := range []bool{true, true, false} {
+		if got := lane.Submit(func(*Maker) { ran = append(ran, i) }); got != want {
+			t.Errorf("submit %d: got %t, want %t", i, got, want)
+		}
+	}
+	close(proceed)
+	lane.Close()
+	if fmt.Sprint(ran) != "[0 1]" {
+		t.Errorf("ran %v, want all that was taken, in order", ran)
+	}
+	if lane.Submit(func(*Maker) {}) {
+		t.Error("a closed lane took a function")
+	}
+	lane.Close() // again: nothing
+}

@@ -1,0 +1,99 @@
+package spawn
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// small builds a program that starts fast and exits with its argument.
+func small(t testing.TB) string {
+	t.Helper()
+	aemtest.Require(t, aemtest.CC)
+	path := filepath.Join(t.TempDir(), "small")
+	const source = "#include <stdlib.h>\nint main(int n, char **args) { return n > 1 ? atoi(args[1]) : 0; }\n"
+	if err := os.WriteFile(path+".c", []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cc", "-O1", "-static", "-o", path, path+".c").CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", path, err, out)
+	}
+	return path
+}
+
+// Four lanes make processes that must each get their own arguments, every other one failing, while the collector runs.
+func TestSpawnsUnderGarbageCollection(t *testing.T) {
+	const lanes, spawns = 4, 1000
+	spec := Spec{Path: small(t), Umask: -1, NoNewPrivs: true, Filter: answer(syscall.SYS_UMASK, retErrno)}
+	good, err := Compile(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Path = "/no/such/program"
+	bad, err := Compile(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var collector sync.WaitGroup
+	collector.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	})
+	stage, err := NewStage(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stage.Close()
+	all := make([]*Lane, lanes)
+	for i := range all {
+		all[i] = stage.NewLane(1)
+		all[i].Submit(func(m *Maker) {
+			for n := range spawns / 2 {
+				spawnBoth(t, m, good, bad, n%128)
+			}
+		})
+	}
+	for _, lane := range all {
+		lane.Close()
+	}
+	close(stop)
+	collector.Wait()
+}
+
+func spawnBoth(t *testing.T, m *Maker, good, bad *Plan, code int) {
+	garbage := make([][]byte, 8) // for the collector to free around the list
+	for i := range garbage {
+		garbage[i] = make([]byte, 512)
+	}
+	vars := Vars{Args: []string{"small", strconv.Itoa(code)}, FDs: []int{-1, 1, 2}}
+	child, err := m.Spawn(good, vars)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	exit, _, err := sys.WaitPIDFD(child.PIDFD, false)
+	sys.Close(child.PIDFD)
+	if err != nil || exit != (sys.Exit{Code: code}) {
+		t.Errorf("got %+v, %v, want code %d", exit, err, code)
+	}
+	var failed *StepError
+	if _, err := m.Spawn(bad, vars); !errors.As(err, &failed) || failed.Step != "execve" {
+		t.Errorf("got %v, want a failed execve", err)
+	}
+}
