@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// ownLeaf ends the name of the group the supervisor moves itself into, beside NAME.
+// ownLeaf ends the name of the group the supervisor moves itself into, beside NAME. Where systemd starts it there at once
+// (DelegateSubgroup=NAME-supervisor, version 254) nothing moves.
 const ownLeaf = "-supervisor"
 
 // delegate has a controller of the unified tree limit the groups below NAME.

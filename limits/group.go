@@ -30,7 +30,7 @@ type place struct {
 }
 
 // Group makes an app's group with its limits enforced. It refuses with a *MissingError when one cannot be enforced and
-// OnMissing does not name it.
+// OnMissing does not name it. An app has one group at a time: the kernel refuses some changes to limits in use.
 func (t *Tree) Group(app string, l Limits) (*Group, error) {
 	if !plain(app) {
 		return nil, fmt.Errorf("make group %q: not a file name", app)
@@ -140,8 +140,8 @@ func (g *Group) PIDs() (int64, error) {
 	return number(filepath.Join(g.limited["pids"].dir, "pids.current"))
 }
 
-// Room reports whether n more processes fit below the pids limit. It is asked before each spawn: forks are refused by
-// the kernel, but neither joining a v1 group nor being born in a v2 group from outside waits for room.
+// Room reports whether n more processes fit below the pids limit. It is asked before each spawn: joining a v1 group is
+// not refused at the limit, only forking in it is, and in v2 a birth that does not fit fails with EAGAIN.
 func (g *Group) Room(n int) bool {
 	current, err := g.PIDs()
 	return err != nil || current < 0 || current+int64(n) <= g.pidsMax // without the file there is no group: spawning tells

@@ -1,7 +1,6 @@
 package limits
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -99,6 +98,13 @@ func (h *hierarchy) set(dir, controller string, r *specs.LinuxResources) error {
 	return err
 }
 
+// subsystems are the library's v1 controllers that limit something.
+var subsystems = map[string]func(root string) cgroup1.Subsystem{
+	"memory": func(root string) cgroup1.Subsystem { return cgroup1.NewMemory(root) },
+	"pids":   func(root string) cgroup1.Subsystem { return cgroup1.NewPids(root) },
+	"cpu":    func(root string) cgroup1.Subsystem { return cgroup1.NewCpu(root) },
+}
+
 // v1 is dir as the library's v1 group, with resources written.
 func (h *hierarchy) v1(dir, controller string, r *specs.LinuxResources) (cgroup1.Cgroup, error) {
 	root := filepath.Dir(h.mount)
@@ -110,17 +116,6 @@ func (h *hierarchy) v1(dir, controller string, r *specs.LinuxResources) (cgroup1
 	if mount, err := os.Stat(h.mount); err != nil || !os.SameFile(usual, mount) {
 		return nil, fmt.Errorf("%s is mounted at %s only", controller, h.mount)
 	}
-	var subsystem cgroup1.Subsystem
-	switch controller {
-	case "memory":
-		subsystem = cgroup1.NewMemory(root)
-	case "pids":
-		subsystem = cgroup1.NewPids(root)
-	case "cpu":
-		subsystem = cgroup1.NewCpu(root)
-	default:
-		return nil, errors.ErrUnsupported
-	}
-	return cgroup1.New(cgroup1.StaticPath(strings.TrimPrefix(dir, h.mount)), r,
-		cgroup1.WithHierarchy(func() ([]cgroup1.Subsystem, error) { return []cgroup1.Subsystem{subsystem}, nil }))
+	only := func() ([]cgroup1.Subsystem, error) { return []cgroup1.Subsystem{subsystems[controller](root)}, nil }
+	return cgroup1.New(cgroup1.StaticPath(strings.TrimPrefix(dir, h.mount)), r, cgroup1.WithHierarchy(only))
 }

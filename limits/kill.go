@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -69,7 +70,9 @@ func killListed(dir string, pids []int) error {
 	}
 	for _, pid := range listed {
 		if p := held[pid]; p != nil {
-			p.Kill() // os.ErrProcessDone is as good
+			if err := p.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				return fmt.Errorf("kill %d: %v", pid, err)
+			}
 		}
 	}
 	return nil

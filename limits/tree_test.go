@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
 // fixture makes a directory that looks like the unified tree of a v2 host: files by path below it. Directories stand in
@@ -143,18 +146,20 @@ func TestSwapWithoutSwap(t *testing.T) {
 	}
 }
 
-// TestMoveOutSparesOthers: the supervisor does not move processes that are not its own.
-func TestMoveOutSparesOthers(t *testing.T) {
-	dir, mountinfo := fixture(t, map[string]string{
-		"cgroup.procs": fmt.Sprintf("1\n%d\n", os.Getpid()), "cgroup.type": "domain\n", "cgroup.controllers": "memory\n",
-	})
-	tree, err := openTree("aem", "0::/\n", mountinfo, "")
+// TestV1NeedsTheUsualMount: a controller mounted elsewhere is refused, before a plain file is made in its usual place.
+func TestV1NeedsTheUsualMount(t *testing.T) {
+	dir, _ := fixture(t, map[string]string{"odd/aem/app/pids.max": "max\n", "pids/plain": ""})
+	mountinfo := fmt.Sprintf("31 23 0:36 / %s/odd rw - cgroup cgroup rw,pids\n", dir)
+	tree, err := openTree("aem", "8:pids:/\n", mountinfo, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = tree.moveOut(tree.hierarchies[0])
-	if want := dir + " has other processes than the supervisor, which needs a group of its own (systemd: Delegate=yes)"; err == nil || err.Error() != want {
-		t.Errorf("moved out with %v, want %s", err, want)
+	_, err = tree.Group("app", Limits{PIDs: 1})
+	if want := fmt.Sprintf("enforce pids: pids is mounted at %s/odd only", dir); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("refused with %v, want %s", err, want)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "pids/aem")); err == nil {
+		t.Error("a directory was made in the usual place")
 	}
 }
 
@@ -168,6 +173,50 @@ func TestNamesAreFileNames(t *testing.T) {
 		}
 		if _, err := new(Group).Leaf(name); err == nil {
 			t.Errorf("leaf %q made", name)
+		}
+	}
+}
+
+// nobody is a supervisor without any right.
+func nobody() {
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(65534), syscall.Setuid(65534)); err != nil {
+		fmt.Println(err)
+	}
+	tree, err := OpenTree("aem-test-nobody")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	l := Limits{Memory: 1 << 20, PIDs: 5, CPU: 1, Kill: true}
+	fmt.Println("missing:", tree.Missing(l))
+	_, err = tree.Group("app", l)
+	fmt.Println("group:", err)
+	l.OnMissing = []string{"memory", "pids", "cpu", "kill"}
+	g, err := tree.Group("app", l)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	leaf, err := g.Leaf("a")
+	fmt.Println("without:", g.Without(), err)
+	fmt.Println("leaf:", leaf.Into(), leaf.Join(), leaf.Kill())
+	killed, err := tree.Sweep()
+	fmt.Println("rest:", killed, err, g.Room(1), g.Remove(), tree.Close())
+}
+
+func TestWithoutRootAllIsMissing(t *testing.T) {
+	aemtest.Require(t, aemtest.Root, groups)
+	lines := strings.Split(strings.TrimSpace(child(t, "nobody", nil)), "\n")
+	for i, want := range []string{
+		"missing: enforce memory, swap, pids, cpu, kill: controller memory: write to /*: permission denied; controller pids: *",
+		"group: enforce memory, swap, pids, cpu, kill: controller memory: write to /*: permission denied; controller pids: *",
+		"without: [memory swap pids cpu kill] <nil>",
+		"leaf: -1 [] no cgroup on this host",
+		"rest: 0 <nil> true <nil> <nil>",
+	} {
+		head, _, _ := strings.Cut(want, "*")
+		if i >= len(lines) || !strings.HasPrefix(lines[i], head) {
+			t.Errorf("line %d of\n%s, want %s", i, strings.Join(lines, "\n"), want)
 		}
 	}
 }
