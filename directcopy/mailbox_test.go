@@ -82,8 +82,8 @@ func TestReservation(t *testing.T) {
 	large := Block{Data: bytes.Repeat([]byte{1}, 600<<10)}
 	r, err := m.Reserve([]Block{{}, large})
 	check(t, err)
-	if _, err := m.Reserve([]Block{{}}); err == nil {
-		t.Error("a second reservation")
+	if _, err := m.Reserve([]Block{{}}); !errors.Is(err, ErrFull) {
+		t.Errorf("a second reservation: %v", err)
 	}
 	if err := r.Publish(-1); err == nil {
 		t.Error("published before the copy")

@@ -12,8 +12,8 @@ import (
 //	err = r.Copy(pid)             // anywhere: one process_vm_writev for all of them
 //	err = r.Publish(fd)           // owner: entries, head, doorbell
 
-// ErrFull says that there is no room now, neither in the arena nor among the events in flight: after an answer there
-// may be.
+// ErrFull says that there is no room now, in the arena or among the events in flight, or that a reservation is still on
+// its way: after an answer, or when that is published, there may be.
 var ErrFull = errors.New("reserve: no room")
 
 // ErrTooLarge says that there never will be room: the event is larger than the arena.
@@ -30,14 +30,15 @@ type Reservation struct {
 	vector  vector
 }
 
-// Reserve finds room for as many of the blocks, from the first on, as fit in one piece: Len tells how many.
+// Reserve finds room for as many of the blocks, from the first on, as fit in one piece: Len tells how many. There is at
+// least one block.
 func (m *Mailbox) Reserve(blocks []Block) (*Reservation, error) {
 	r := &m.reservation
 	switch {
 	case m.phase != phaseProved:
 		return nil, errors.New("reserve: the handler is not ready")
-	case r.count != 0 || len(blocks) == 0:
-		return nil, errors.New("reserve: the last reservation is neither published nor given up, or nothing is to go")
+	case r.count != 0:
+		return nil, ErrFull
 	case uint64(blocks[0].size()) > m.ring.size:
 		return nil, ErrTooLarge
 	}
@@ -117,11 +118,12 @@ func (r *Reservation) CopyChunk(pid int) (done bool, err error) {
 }
 
 // Publish makes copied blocks events that the handler may take, and wakes it if it sleeps. A descriptor fd, -1 without
-// one, goes with a single block only; it stays the caller's, who closes it afterwards. On an error nothing is published.
+// one, goes with a single block to a handler that has no other; it stays the caller's, who closes it afterwards. On an
+// error nothing is published.
 func (r *Reservation) Publish(fd int) error {
 	m := r.mailbox
-	if r.count == 0 || !r.vector.done() || fd >= 0 && r.count != 1 {
-		return errors.New("publish: not reserved, not copied, or a descriptor for several events")
+	if r.count == 0 || !r.vector.done() || fd >= 0 && r.count+m.inFlight != 1 {
+		return errors.New("publish: not reserved, not copied, or a descriptor for one of several events")
 	}
 	flags := uint32(0)
 	if fd >= 0 {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -211,8 +212,11 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestNotStarted(t *testing.T) {
-	if err := run(tell, nil); !errors.Is(err, errNotStarted) {
-		t.Errorf("run = %v, want %v", err, errNotStarted)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "AEM_TEST_PROGRAM=tell")
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 2 || !strings.HasPrefix(string(out), "not started by aem-exec: ") {
+		t.Errorf("%v: %q", err, out)
 	}
 }
 
