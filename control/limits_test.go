@@ -12,8 +12,10 @@ import (
 	"time"
 )
 
+const shortTime = 200 * time.Millisecond
+
 func TestHalfWrittenMessageTimesOut(t *testing.T) {
-	dir, _ := start(t, echo)
+	dir := startPatient(t, echo, shortTime)
 	u := raw(t, dir)
 	if _, err := u.Write(header{Kind: kindRequest, Op: OpEmit, Flags: flagMore}.build(nil, []byte("{"), nil)); err != nil {
 		t.Fatal(err)
@@ -24,23 +26,25 @@ func TestHalfWrittenMessageTimesOut(t *testing.T) {
 }
 
 func TestIdleClientStays(t *testing.T) {
-	dir, l := start(t, echo)
+	dir := startPatient(t, echo, shortTime)
 	idle := dial(t, dir)
 	other := raw(t, dir)
 	_, _ = other.Write(header{Kind: kindRequest, Op: OpEmit, Flags: flagMore}.build(nil, []byte("{"), nil))
 	refusal(t, other) // by now the patience for half a message has passed once
 	if _, err := idle.Do(t.Context(), Request{Op: OpVersion}); err != nil {
-		t.Errorf("after being idle for longer than %v: %v", l.patience, err)
+		t.Errorf("after being idle for longer than %v: %v", shortTime, err)
 	}
 }
 
 func TestClientThatNeverReads(t *testing.T) {
-	ended := make(chan error, 1)
-	big := Reply{Data: make([]byte, 4<<20)}
-	dir, _ := start(t, func(ctx context.Context, _ Peer, _ Request) Reply {
-		context.AfterFunc(ctx, func() { ended <- context.Cause(ctx) })
-		return big
-	})
+	ended := make(chan bool)
+	dir := startPatient(t, func(ctx context.Context, _ Peer, req Request) Reply {
+		if req.Op == OpVersion {
+			return Done("fine")
+		}
+		context.AfterFunc(ctx, func() { close(ended) })
+		return Reply{Data: make([]byte, 4<<20)}
+	}, shortTime)
 	c := dial(t, dir)
 	m, _ := Request{Op: OpList}.message(1)
 	if err := c.conn.write(m, time.Minute); err != nil {
@@ -54,7 +58,7 @@ func TestClientThatNeverReads(t *testing.T) {
 
 func TestGoneClientEndsItsRequest(t *testing.T) {
 	asked, ended := make(chan bool), make(chan bool)
-	dir, _ := start(t, func(ctx context.Context, _ Peer, _ Request) Reply {
+	dir := start(t, func(ctx context.Context, _ Peer, _ Request) Reply {
 		close(asked)
 		<-ctx.Done()
 		close(ended)
@@ -104,7 +108,7 @@ func TestServerStopsWhileAnswering(t *testing.T) {
 }
 
 func TestManyConnections(t *testing.T) {
-	dir, _ := start(t, echo)
+	dir := start(t, echo)
 	ask := func(c *Client) error {
 		_, err := c.Do(t.Context(), Request{Op: OpVersion})
 		return err
@@ -170,13 +174,13 @@ func TestBudgetIsSharedAndGivenBack(t *testing.T) {
 }
 
 func TestSecondInstanceIsRefused(t *testing.T) {
-	dir, l := start(t, echo)
+	dir := start(t, echo)
 	if _, err := Listen(dir, 0o600, ""); err == nil {
 		t.Fatal("two supervisors listen in one directory")
 	} else if want := "another supervisor runs here (pid "; !strings.Contains(err.Error(), want) {
 		t.Errorf("%v: want %q in it", err, want)
 	}
-	info, err := os.Stat(l.Path())
+	info, err := os.Stat(SocketPath(dir))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket %v, %v: want mode 0600", info, err)
 	}

@@ -128,23 +128,28 @@ func (s *server) connection(ctx context.Context, u *net.UnixConn) {
 	}
 }
 
-// received is a message, or why there is none.
+// received is a message, or what is wrong with it.
 type received struct {
 	message
-	err error
+	refusal *Error
 }
 
-// receive reads messages until there are no more.
+// receive reads messages until one is wrong or the client has gone.
 func (s *server) receive(ctx context.Context, c *conn, incoming chan<- received) {
 	for {
 		m, err := c.read()
+		r := received{message: m}
+		if err != nil && !errors.As(err, &r.refusal) {
+			s.room.give(m.held)
+			return
+		}
 		select {
-		case incoming <- received{m, err}:
+		case incoming <- r:
 		case <-ctx.Done():
 			s.room.give(m.held)
 			return
 		}
-		if err != nil {
+		if r.refusal != nil {
 			return
 		}
 	}
@@ -153,21 +158,19 @@ func (s *server) receive(ctx context.Context, c *conn, incoming chan<- received)
 // reply answers one message. An error ends the connection.
 func (s *server) reply(ctx context.Context, c *conn, peer Peer, r received) error {
 	defer s.room.give(r.held)
-	var refusal *Error
-	if errors.As(r.err, &refusal) {
-		c.refuse(r.message, refusal)
+	if r.refusal != nil {
+		c.refuse(r.message, r.refusal)
+		return r.refusal
 	}
-	if r.err != nil {
-		return r.err
-	}
-	patience := s.patience
-	req, err := r.request()
 	var answer Reply
+	var refusal *Error
+	req, err := r.request()
 	if errors.As(err, &refusal) {
 		answer = refusal.reply()
 	} else {
 		answer = s.answer(ctx, peer, req)
 	}
+	patience := s.patience
 	if ctx.Err() != nil {
 		patience = min(patience, lastWords)
 	}
