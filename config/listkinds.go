@@ -108,7 +108,7 @@ func addresses(p *[]source.Address) kind {
 	one := object{"type": "string", "pattern": "^(tcp|unix):"}
 	return kind{
 		name:   "address or list of addresses",
-		schema: object{"anyOf": []any{one, object{"type": "array", "items": one, "minItems": 1}}},
+		schema: object{"anyOf": []any{one, object{"type": "array", "items": one, "minItems": 1, "uniqueItems": true}}},
 		read: func(v any) error {
 			if s, ok := v.(string); ok {
 				v = []any{s}

@@ -32,7 +32,7 @@ func parseDuration(s string) (time.Duration, error) {
 	if err != nil || sum != 0 && d < 0 {
 		return 0, wrong
 	}
-	return min(sum, maxDuration) + min(d, maxDuration+1), nil // out of range stays out of range
+	return min(sum, maxDuration+1) + min(d, maxDuration+1), nil // out of range stays out of range
 }
 
 // sizeUnits are the endings of sizes; all count in 1024.

@@ -1,0 +1,161 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// mistakes are files with something wrong and what is said about it. What unseen marks is beyond a schema: references,
+// and what is told apart only by reading the text of a value.
+var mistakes = []struct {
+	text, want string
+	unseen     bool
+}{
+	// Tables, keys and kinds.
+	{text: "app = 5", want: `aem.toml:1: app: want a table`},
+	{text: "supervisor = []", want: `aem.toml:1: supervisor: want a table`},
+	{text: "[[app.web]]", want: `aem.toml:1: app.web: want a table`},
+	{text: "\"we b\" = 1", want: `aem.toml:1: unknown key "we b"`},
+	{text: "[app.\"we b\".limits]\njbos = 1", want: `aem.toml:1: app."we b": name "we b": want a small letter, then small letters, digits, _ or -
+aem.toml:2: app."we b".limits: unknown key "jbos" (did you mean jobs?)`},
+	{text: "[supervisor]\n\nlog = { level = \"loud\",\n  format = \"xml\" }", want: `aem.toml:3: supervisor.log.level: "loud" is not one of debug, info, warn, error
+aem.toml:4: supervisor.log.format: "xml" is not one of text, json, journal`},
+	{text: "[supervisor]\nlog.level = 3\ncontrol.mode = \"0999\"", want: `aem.toml:2: supervisor.log.level: want one of debug, info, warn, error
+aem.toml:3: supervisor.control.mode: want an octal mode as a string, like "0600"`},
+	{text: "[supervisor]\nruntime_dir = \"a\\u0000b\"\nstate_dir = 1", want: `aem.toml:2: supervisor.runtime_dir: a string here cannot hold a NUL byte
+aem.toml:3: supervisor.state_dir: want a string`},
+	{text: "[app.web]\nstart = \"yes\"\ngroups = \"audio\"", want: `aem.toml:2: app.web.start: want true or false
+aem.toml:3: app.web.groups: want a list of strings`},
+
+	// Durations, sizes and numbers.
+	{text: "[supervisor]\ngrace = \"-1s\"", want: `aem.toml:2: supervisor.grace: want a duration from 0s to 36500d`},
+	{text: "[supervisor]\ngrace = \"1 s\"", want: `aem.toml:2: supervisor.grace: want a duration like "2s"`},
+	{text: "[supervisor]\ngrace = \"40000d\"", unseen: true, want: `aem.toml:2: supervisor.grace: want a duration from 0s to 36500d`},
+	{text: "[app.web.limits]\njobs = 0\nactivations = 1.5\nqueue_bytes = 0", want: `aem.toml:2: app.web.limits.jobs: want a whole number from 1 to 10000000
+aem.toml:3: app.web.limits.activations: want a whole number from 1 to 10000000
+aem.toml:4: app.web.limits.queue_bytes: want a size from 1 to 1048576GiB`},
+	{text: "[app.web.limits]\nmemory = \"99999999999999999999G\"\npids = 5000000\ncpu = nan", want: `aem.toml:2: app.web.limits.memory: want a size like "64MiB"
+aem.toml:3: app.web.limits.pids: want a whole number from 1 to 4194304
+aem.toml:4: app.web.limits.cpu: want a number from 0.001 to 10000`},
+	{text: "[app.web.limits]\nmemory = \"999999999999G\"", unseen: true, want: `aem.toml:2: app.web.limits.memory: want a size from 4KiB to 1048576GiB`},
+	{text: "[app.web.limits]\nswap = \"1M\"", unseen: true, want: `aem.toml:2: app.web.limits: swap is beside memory: memory is missing`},
+
+	// Limits and policy.
+	{text: "[app.web.limits]\ntypes = [\"sokcet.*\",\n\"file\", \"topic\"]", unseen: true, want: `aem.toml:2: app.web.limits.types: "sokcet.*" means no event type
+aem.toml:2: app.web.limits.types: "file" is not supported yet`},
+	{text: "[app.web.limits]\nagents = [\"proces\"]\non_missing = [\"memroy\"]", want: `aem.toml:2: app.web.limits.agents: "proces" is not one of process, callback, thread (did you mean process?)
+aem.toml:3: app.web.limits.on_missing: "memroy" is not one of memory, swap, pids, cpu, io, cpuset, hugetlb, kill (did you mean memory?)`},
+	{text: "[app.web.limits]\non_missing = \"accept\"", want: `aem.toml:2: app.web.limits.on_missing: want "refuse" or a list of memory, swap, pids, cpu, io, cpuset, hugetlb, kill`},
+	{text: "[app.web.policy]\nseccomp = \"default\"\nmode = \"log\"", want: `aem.toml:2: app.web.policy.seccomp: "default" is not supported yet
+aem.toml:3: app.web.policy.mode: "log" is not supported yet`},
+	{text: hello + "[app.web.limits]\ntypes = [\"socket.*\"]\nagents = [\"callback\"]\npriority_max = 9", unseen: true,
+		want: `aem.toml:1: app.web.handler.hello: the app's limits do not allow agent process
+aem.toml:4: app.web.event.hello: priority 10 is above the app's priority_max 9
+aem.toml:5: app.web.event.hello: the app's limits do not allow type timer`},
+	{text: hello + "[app.web.event.again]\ntype = \"timer\"\nafter = \"1s\"\nhandler = \"hello\"\n[app.web.limits]\njobs = 1", unseen: true,
+		want: `aem.toml:13: app.web.limits: the app declares 2 jobs, more than its limit of 1`},
+
+	// Handlers.
+	{text: "[app.web.handler.h]", want: `aem.toml:1: app.web.handler.h: handover is missing (direct: uses our SDK; socket: the connection on stdin and stdout; stdin: the event as JSON; data: its bytes; none)
+aem.toml:1: app.web.handler.h: exec is missing: the program and its arguments`},
+	{text: "[app.web.handler]\nh = 1", want: `aem.toml:2: app.web.handler.h: want a table`},
+	{text: "[app.web.handler.h]\nexec = []\nhandover = \"none\"\nsize = 4", want: `aem.toml:2: app.web.handler.h: exec is missing: the program and its arguments
+aem.toml:4: app.web.handler.h: size is for capsule and resident: use concurrency`},
+	{text: "[app.web.handler.h]\nexec = \"./h\"\nhandover = \"listen-fds\"\nlife = \"zygote\"", want: `aem.toml:2: app.web.handler.h.exec: want a list of strings
+aem.toml:3: app.web.handler.h.handover: "listen-fds" is not supported yet
+aem.toml:4: app.web.handler.h.life: "zygote" is not supported yet`},
+	{text: "[app.web.handler.h]\nexec = [\"./h\"]\nhandover = \"stdin\"\nlife = \"resident\"", want: `aem.toml:3: app.web.handler.h: handover stdin goes with life cold only: resident wants direct`},
+	{text: "[app.web.handler.h]\nexec = [\"{id}\", \"a{\", \"{ID}\", \"{peeer}\", \"{path}\"]\nhandover = \"none\"", unseen: true, want: `aem.toml:2: app.web.handler.h.exec: the program cannot come from a fact
+aem.toml:2: app.web.handler.h.exec: parse "{": want {name} or, for a brace, {{
+aem.toml:2: app.web.handler.h.exec: parse "{ID}": want {name} or, for a brace, {{
+aem.toml:2: app.web.handler.h.exec: unknown fact {peeer} (did you mean peer?)
+aem.toml:2: app.web.handler.h.exec: fact {path} is not supported yet`},
+	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"none\"\n[app.web.handler.h.rlimits]\nnofil = 1\ncore = -1\nas = \"lots\"", want: `aem.toml:5: app.web.handler.h.rlimits: unknown key "nofil" (did you mean nofile?)
+aem.toml:6: app.web.handler.h.rlimits.core: want a number, a size or "unlimited"
+aem.toml:7: app.web.handler.h.rlimits.as: want a number, a size or "unlimited"`},
+	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"none\"\nenv = { A = 1, \"B=\" = \"b\" }\npass_env = [\"\"]\numask = \"22\"\nsuccess = [256]", want: `aem.toml:4: app.web.handler.h.env: A: want a string
+aem.toml:4: app.web.handler.h.env: B=: "B=" cannot name an environment variable
+aem.toml:5: app.web.handler.h.pass_env: "" cannot name an environment variable
+aem.toml:6: app.web.handler.h.umask: want an octal mode as a string, like "0600"
+aem.toml:7: app.web.handler.h.success: want a list of exit statuses from 0 to 255, or "any"`},
+	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"none\"\nbackoff.max = \"1ms\"\nrestart = { first = \"1h\" }\narena.max = \"4K\"", unseen: true, want: `aem.toml:4: app.web.handler.h.backoff: max is less than first
+aem.toml:5: app.web.handler.h.restart: max is less than first
+aem.toml:6: app.web.handler.h.arena: max is less than size`},
+	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"direct\"\narena = { copy = \"shared\", alloc = \"app\" }", want: `aem.toml:4: app.web.handler.h.arena.alloc: "app" is not supported yet
+aem.toml:4: app.web.handler.h.arena.copy: "shared" is not supported yet`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\nexec = [\"h\"]\nsize = 2\numask = \"0022\"", want: `aem.toml:1: app.web.handler.h: call is missing: the function to run
+aem.toml:3: app.web.handler.h: exec is for process
+aem.toml:4: app.web.handler.h: size is for capsule and resident: use concurrency
+aem.toml:5: app.web.handler.h: umask is for process`},
+	{text: "[app.web.handler.h]\nagent = \"thread\"\ncall = \"x\"", unseen: true, want: `aem.toml:3: app.web.handler.h: "x" is not a built-in (log, emit): a Go function needs the library embedded`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\nargs = { levle = \"info\", message = \"{nobody}\" }", unseen: true, want: `aem.toml:4: app.web.handler.h.args: unknown key "levle" (did you mean level?)
+aem.toml:4: app.web.handler.h.args.message: unknown fact {nobody}`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"emit\"\nargs.topic = \"a/b/c\"\n[app.web.handler.i]\nagent = \"callback\"\ncall = \"emit\"", unseen: true, want: `aem.toml:4: app.web.handler.h.args: topic "a/b/c": want NAME or APP/NAME, of small letters, digits, _ and -
+aem.toml:5: app.web.handler.i.args: topic is missing`},
+
+	// Events and their handlers.
+	{text: "[app.web.event.e]", want: `aem.toml:1: app.web.event.e: type is missing
+aem.toml:1: app.web.event.e: want exactly one of handler and handlers`},
+	{text: "[app.web.event]\ne = 1", want: `aem.toml:2: app.web.event.e: want a table`},
+	{text: "[app.web.event.e]\ntype = 1\nhandler = 1", want: `aem.toml:2: app.web.event.e.type: want a string
+aem.toml:3: app.web.event.e.handler: want a handler's name or its table`},
+	{text: "[app.web.event.e]\ntype = \"file\"\npath = \"/x\"\nhandler = \"h\"\nlisten = \"x\"", want: `aem.toml:2: app.web.event.e: type "file" is not supported yet
+aem.toml:3: app.web.event.e.path: not supported yet
+aem.toml:4: app.web.event.e: unknown handler "h"
+aem.toml:5: app.web.event.e: listen is no key of file (of socket.accept, socket.ready, socket.read)`},
+	{text: "[app.web.event.e]\ntype = \"supervisor.start\"\nhandlers = []", want: `aem.toml:2: app.web.event.e: type "supervisor.start" is not supported yet
+aem.toml:3: app.web.event.e: handlers is empty`},
+	{text: "[app.web.event.e]\ntype = \"tmier\"\nevry = \"1s\"\nlisten = \"tcp:\"\nhandlers = [\"a\"]", want: `aem.toml:2: app.web.event.e: unknown type "tmier" (did you mean timer?)
+aem.toml:3: app.web.event.e: unknown key "evry" (did you mean every?)
+aem.toml:4: app.web.event.e.listen: listen "tcp:": want tcp://IP:PORT, unix:///PATH or unix:@NAME
+aem.toml:5: app.web.event.e: unknown handler "a"`},
+	{text: hello + "after = \"1s\"\npriority = 32", want: `aem.toml:4: app.web.event.hello: timer wants exactly one of after, every, at, cron
+aem.toml:9: app.web.event.hello.priority: want a whole number from 0 to 31`},
+	{text: strings.Replace(hello, "every", "first", 1), want: `aem.toml:4: app.web.event.hello: timer wants exactly one of after, every, at, cron
+aem.toml:7: app.web.event.hello: first goes with every`},
+	{text: strings.Replace(hello, "every = \"1s\"", "cron = \"* * * * *\"", 1), want: `aem.toml:7: app.web.event.hello.cron: not supported yet`},
+	{text: hello + "first = \"soon\"\narrivals = \"merge\"\nfull = \"drop\"", want: `aem.toml:8: app.web.event.hello.first: want "now" or a duration like "2s"
+aem.toml:9: app.web.event.hello.arrivals: "merge" is not supported yet
+aem.toml:10: app.web.event.hello.full: "drop" is not one of hold, shed`},
+	{text: strings.Replace(hello, "1s", "1us", 1), unseen: true, want: `aem.toml:7: app.web.event.hello.every: want a duration from 1ms to 36500d`},
+	{text: strings.Replace(hello, `handler = "hello"`, `handlers = ["hello", "hello", "helo"]`, 1), unseen: true, want: `aem.toml:6: app.web.event.hello: handler "hello" is listed twice
+aem.toml:6: app.web.event.hello: unknown handler "helo" (did you mean hello?)`},
+	{text: hello + "handlers = [\"hello\"]", want: `aem.toml:4: app.web.event.hello: want exactly one of handler and handlers`},
+	{text: strings.Replace(hello, "stdin", "socket", 1), unseen: true, want: `aem.toml:5: app.web.event.hello: timer has no socket (handler "hello" has handover socket)`},
+	{text: strings.Replace(hello, "./hello\"", "./hello\", \"-{peer}\"", 1), unseen: true, want: `aem.toml:5: app.web.event.hello: timer has no fact {peer}, which handler "hello" names`},
+	{text: strings.Replace(hello, "timer", "socket.accept", 1), want: `aem.toml:4: app.web.event.hello: listen is missing
+aem.toml:5: app.web.event.hello: socket.accept goes with handover direct or socket, a callback or a thread: handler "hello" has stdin
+aem.toml:7: app.web.event.hello: every is no key of socket.accept (of timer)`},
+	{text: "[app.web.event.e]\ntype = \"socket.accept\"\nlisten = [\"unix:@a\", \"unix:@a\"]\nhandlers = [\"a\", \"b\"]\n[app.web.handler.a]\nagent = \"callback\"\ncall = \"log\"\n[app.web.handler.b]\nagent = \"thread\"\ncall = \"greet\"",
+		want: `aem.toml:3: app.web.event.e.listen: "unix:@a" is listed twice
+aem.toml:4: app.web.event.e: socket.accept takes one handler: a connection has one owner`},
+	{text: "[app.web.event.e]\ntype = \"topic\"\ntopic = \"Web/x\"\nhandler = { agent = \"callback\", call = \"log\" }", unseen: true, want: `aem.toml:3: app.web.event.e: topic "Web/x": want NAME or APP/NAME, of small letters, digits, _ and -`},
+	{text: strings.Replace(hello, `"hello"`, `{ exec = ["x"], handover = "none", lief = "cold" }`, 1), want: `aem.toml:6: app.web.event.hello.handler: the inline handler has the event's name, and handler "hello" exists already
+aem.toml:6: app.web.event.hello.handler: unknown key "lief" (did you mean life?)`},
+	{text: strings.Replace(hello, "stdin", "socket", 1) + "[app.web]\non_error = \"hello\"", unseen: true, want: `aem.toml:5: app.web.event.hello: timer has no socket (handler "hello" has handover socket)
+aem.toml:9: app.web: an error event has no socket (handler "hello" has handover "socket")`},
+}
+
+func TestMistakes(t *testing.T) {
+	for _, c := range mistakes {
+		t.Run(strings.SplitN(c.want, "\n", 2)[0], func(t *testing.T) {
+			checkLines(t, errorLines(t, c.text), c.want)
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	f := parse(t, hello+`
+[app.web.handler.spare]
+exec = ["./spare", "{id}", "-n={id}", "--", "{id}"]
+handover = "none"
+`)
+	var got []string
+	for _, w := range f.Warnings {
+		got = append(got, w.Error())
+	}
+	checkLines(t, got, `
+aem.toml:9: app.web.handler.spare: no event uses this handler
+aem.toml:10: app.web.handler.spare.exec: {id} could become an option: put "--" before it
+`)
+}

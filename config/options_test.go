@@ -1,0 +1,126 @@
+package config_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/config"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/source"
+	"github.com/aem-exec/aem-exec/supervisor"
+)
+
+func same(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s:\n got %+v\nwant %+v", what, got, want)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := parse(t, hello).Options
+	app := o.Apps[0]
+	handler, event := app.Handlers[0], app.Events[0]
+	same(t, "handler", handler, executor.Spec{
+		Name: "hello", Agent: executor.Process, Exec: []string{filepath.Join(dir, "hello")}, Life: executor.Cold,
+		Handover: executor.Stdin, Concurrency: 32, Dir: dir, Umask: 0o022,
+		ReadyTimeout: 5 * time.Second, KillAfter: 5 * time.Second, Leftover: executor.KillLeftover,
+		Success: []int{0}, Retries: 3,
+		Backoff:   executor.Backoff{First: time.Second, Factor: 2, Max: 5 * time.Minute, Jitter: 0.1},
+		Restart:   executor.Backoff{First: 500 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Reset: time.Minute},
+		ArenaSize: 1 << 20, ArenaMax: 64 << 20,
+	})
+	same(t, "event", event, supervisor.Registration{
+		Name: "hello", Source: source.Timer{Every: time.Second, First: time.Second}, Handlers: []string{"hello"},
+		Priority: 10, Start: true, Full: supervisor.HoldFull,
+	})
+	app.Handlers, app.Events = nil, nil
+	same(t, "app", app, supervisor.App{
+		Name: "web", Start: true, SeccompUnset: true,
+		Limits: limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15},
+	})
+	o.Apps = nil
+	same(t, "supervisor", o, supervisor.Options{
+		Grace: 10 * time.Second, DeadLetters: 1000, Control: supervisor.Control{Mode: 0o600},
+		Log: supervisor.Log{Level: slog.LevelInfo, Format: "text"},
+	})
+}
+
+func TestOptions(t *testing.T) {
+	f, err := config.Parse("/etc/aem/{x}/aem.toml", []byte(`
+[supervisor]
+state_dir = "state"
+log.level = "debug"
+[app.web.limits]
+swap = "1K"
+memory = 65536
+cpu = 2
+on_missing = ["memory", "swap"]
+[app.web.policy]
+seccomp = "none"
+[app.web.handler.b]
+exec = ["bin/b", "{peer}"]
+handover = "direct"
+life = "capsule"
+dir = "work"
+leftover = "kill"
+success = "any"
+rlimits = { nofile = 1024, core = "unlimited", stack = "8M" }
+[app.web.handler.a]
+agent = "callback"
+call = "emit"
+args = { topic = "news" }
+[app.web.event.z]
+type = "socket.accept"
+listen = "unix:@z"
+handler = "b"
+[app.web.event.y]
+type = "timer"
+every = "1d1h"
+first = "now"
+once = true
+handlers = ["a"]
+[app.web.event.x]
+type = "topic"
+handler = { exec = ["cat"], handover = "data" }
+[app.app]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "state_dir", f.Options.StateDir, "/etc/aem/{x}/state")
+	same(t, "log level", f.Options.Log.Level, slog.LevelDebug)
+	same(t, "second app", f.Options.Apps[1].Name, "app")
+	web := f.Options.Apps[0]
+	same(t, "limits", web.Limits, limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15,
+		Memory: 65536, Swap: 1024, CPU: 2, Kill: true, OnMissing: []string{"memory", "swap"}})
+	same(t, "seccomp", web.SeccompFrom, "none")
+	same(t, "seccomp unset", web.SeccompUnset, false)
+
+	b, a, x := web.Handlers[0], web.Handlers[1], web.Handlers[2]
+	same(t, "exec", b.Exec, []string{"/etc/aem/{{x}/bin/b", "{peer}"})
+	same(t, "dir", b.Dir, "/etc/aem/{x}/work")
+	same(t, "size", b.Size, 4)
+	same(t, "any success", b.AnySuccess, true)
+	same(t, "leftover set", b.LeftoverSet, true)
+	same(t, "rlimits", b.Rlimits, []executor.Rlimit{{Resource: 3, Value: 8 << 20}, {Resource: 4, Value: ^uint64(0)}, {Resource: 7, Value: 1024}})
+	same(t, "args", a.Args, map[string]any{"topic": "web/news"})
+	same(t, "bare exec", x.Exec, []string{"cat"})
+	same(t, "inline handler", x.Name, "x")
+
+	z, y, n := web.Events[0], web.Events[1], web.Events[2]
+	same(t, "accept", z.Source, source.Accept{Listen: []source.Address{{Scheme: "unix", Path: "@z"}}})
+	same(t, "timer", y.Source, source.Timer{Every: 25 * time.Hour})
+	same(t, "once", y.Once, true)
+	same(t, "topic", n.Source, source.Topic{Name: "web/x"})
+	same(t, "inline reference", n.Handlers, []string{"x"})
+}
