@@ -120,6 +120,7 @@ func dropBounding(l *list, p *Plan, _ *Vars) {
 	}
 }
 
+// changeIdentity also clears our own dumpable flag, as the memory is shared (kernel/cred.c, commit_creds): wanted.
 func changeIdentity(l *list, p *Plan, _ *Vars) {
 	if p.setGroups {
 		l.add("setgroups", sys.SYS_SETGROUPS, uintptr(len(p.groups)), address(unsafe.SliceData(p.groups)))

@@ -19,7 +19,13 @@ import (
 func small(t testing.TB) string {
 	t.Helper()
 	aemtest.Require(t, aemtest.CC)
-	path := filepath.Join(t.TempDir(), "small")
+	dir := t.TempDir()
+	for _, d := range []string{dir, filepath.Dir(dir)} { // another user runs it
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "small")
 	const source = "#include <stdlib.h>\nint main(int n, char **args) { return n > 1 ? atoi(args[1]) : 0; }\n"
 	if err := os.WriteFile(path+".c", []byte(source), 0o600); err != nil {
 		t.Fatal(err)

@@ -8,12 +8,12 @@ import (
 
 const (
 	listenPID = "LISTEN_PID="
-	pidDigits = 10 // of a 32-bit pid
+	pidRoom   = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // for the digits of a 32-bit pid
 )
 
 // copyText copies arguments and environment to where the child reads them, in the form of execve(2).
 func (l *list) copyText(v *Vars) {
-	size := len(listenPID) + pidDigits + 1
+	size := len(listenPID+pidRoom) + 1
 	for _, s := range v.Args {
 		size += len(s) + 1
 	}
@@ -35,8 +35,7 @@ func (l *list) copyText(v *Vars) {
 		}
 	}
 	if v.ListenPID {
-		var digits [pidDigits]byte
-		place := l.put(listenPID + string(digits[:]))
+		place := l.put(listenPID + pidRoom)
 		l.envp = append(l.envp, place)
 		l.listenPID = place + uintptr(len(listenPID))
 	}
