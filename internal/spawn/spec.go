@@ -41,7 +41,7 @@ type Filter struct {
 type Vars struct {
 	Args, Env []string
 	FDs       []int // the child's descriptor i is a copy of FDs[i], closed if -1; at most MaxFDs
-	Cgroup    int   // directory of a v2 group to be born in; 0 or -1: none
+	Cgroup    int   // directory of the v2 group to be born in; 0 or -1: none
 	Join      []int // v1 `tasks` files, open for writing, of groups to join; at most MaxJoins
 	ListenPID bool  // LISTEN_PID is the child's own pid (man 3 sd_listen_fds); replaces one in Env
 }

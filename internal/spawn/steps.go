@@ -11,19 +11,19 @@ import (
 var order = [...]func(*list, *Plan, *Vars){
 	closeOthers, // first: until then the descriptors are the supervisor's own
 	newSession,
-	// Namespaces and mounts.
-	// Scheduling class, nice, ioprio, oom_score_adj, affinity.
+	// Here: namespaces and mounts.
+	// Here: scheduling class, nice, ioprio, oom_score_adj, affinity.
 	limitResources,
 	placeDescriptors,
-	limitDescriptors, // the staged numbers may be above the limit
-	joinCgroups,      // while we are still who may
+	limitDescriptors, // dup3 refuses a target above the limit
+	joinCgroups,      // from here on the app's own quota holds
 	writeListenPID,
 	dropBounding,   // needs CAP_SETPCAP, gone with the uid
 	changeIdentity, // groups first, the uid takes the right to
 	dropCapabilities,
-	enterDirectory, // as who the program will be: it may be closed to us, or to them
+	enterDirectory, // with the rights the program will have
 	forbidPrivileges,
-	// Landlock, with a ruleset made by us.
+	// Here: Landlock, with a ruleset descriptor made by us.
 	resetSignals,
 	installFilter, // forbids what it forbids from here on, so last
 	execute,
