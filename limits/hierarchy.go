@@ -41,7 +41,7 @@ func discover(leaf, cgroup, mountinfo string) ([]*hierarchy, error) {
 		if len(place) < 5 || len(fs) < 3 {
 			continue
 		}
-		h, own := &hierarchy{mount: place[4]}, ""
+		h, own := &hierarchy{mount: filepath.Join("/", place[4])}, ""
 		options := strings.Split(fs[2], ",")
 		switch fs[0] {
 		case "cgroup2":
