@@ -149,12 +149,12 @@ func (d *decoder) eventHandlers(a *app, e *event) []*handler {
 	case ok:
 		return d.inlineHandler(a, e, inline)
 	case one:
-		name, _ := e.handler.(string)
-		if name == "" {
-			return nil // refused already, as no name
+		name, ok := e.handler.(string)
+		if !ok {
+			return nil // refused already
 		}
 		key, e.Handlers = "handler", []string{name}
-	case e.stated["handlers"] != nil && len(e.Handlers) == 0:
+	case e.Handlers != nil && len(e.Handlers) == 0:
 		d.errorIn(e.at, key, "handlers is empty")
 	}
 	var found []*handler

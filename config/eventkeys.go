@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -62,7 +61,7 @@ func eventTypes(e *event) []eventType {
 			rules: object{"oneOf": []any{needs("after"), needs("every")}}, keys: []key{
 				{"after", duration(&e.timer.After, 1), nil, "Once, so long after the job's start."},
 				{"every", duration(&e.timer.Every, time.Millisecond), nil, "Again and again."},
-				{"first", first(&e.timer.First), nil, "`every`: when the first one is due, `now` or a duration. Default: after one period."},
+				{"first", duration(&e.timer.First, 0).or("now", func() { e.timer.First = 0 }), nil, "With `every`: when the first one is due. Default: after one period."},
 				{"at", later, nil, "Once, at a time of day."},
 				{"cron", later, nil, "At times of the calendar."},
 				{"clock", later, nil, "Which clock counts."},
@@ -131,25 +130,6 @@ func typePattern(pattern string) error {
 		return fmt.Errorf("%q is %s", pattern, laterName)
 	}
 	return fmt.Errorf("%q means no event type%s", pattern, suggest(pattern, typeNames()))
-}
-
-// first is "now" or a duration.
-func first(p *time.Duration) kind {
-	k := duration(p, 0)
-	k.schema = object{"anyOf": []any{object{"const": "now"}, k.schema}}
-	k.name = `"now" or a duration`
-	read := k.read
-	k.read = func(v any) error {
-		if v == "now" {
-			*p = 0
-			return nil
-		}
-		if s, _ := v.(string); strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == "" {
-			return errors.New(`want "now" or a duration like "2s"`)
-		}
-		return read(v)
-	}
-	return k
 }
 
 // handlerOrName is the name of a handler or the table of one.

@@ -18,7 +18,7 @@ type (
 func (l *logArgs) keys() []key {
 	return []key{
 		{"level", choice(&l.level, []string{"debug", "info", "warn", "error"}), nil, "How urgent the record is. Default: `info`."},
-		{"message", text(&l.message), nil, "Its text, with `{facts}`."},
+		{"message", text(&l.message), nil, "Its text, with `{facts}`. Default: `{type}`."},
 	}
 }
 

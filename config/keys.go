@@ -91,8 +91,8 @@ func limitKeys(l *limits.Limits) []key {
 		{"swap", size(&l.Swap, 0), nil, "Swap beside `memory`. Default: none."},
 		{"pids", count(&l.PIDs, 1, 1<<22), nil, "Processes and threads; a Go program has about five."},
 		{"cpu", number(&l.CPU, 0.001, 10_000), nil, "Cores, as 0.5."},
-		{"on_missing", missing(&l.OnMissing, "refuse", "memory", "swap", "pids", "cpu", "io", "cpuset", "hugetlb", "kill"), "refuse",
-			"Limits the app goes on without on a host that lacks them."},
+		{"on_missing", choices(&l.OnMissing, "memory", "swap", "pids", "cpu", "io", "cpuset", "hugetlb", "kill").or("refuse", func() { l.OnMissing = nil }),
+			"refuse", "Limits the app goes on without on a host that lacks them."},
 		{"resources", later, nil, "A file of OCI LinuxResources instead of the keys above."},
 		{"memory_high", later, nil, "Memory from which on the app is slowed down."},
 		{"memory_low", later, nil, "Memory that is not taken from the app."},
@@ -122,11 +122,7 @@ func seccomp(p *string) kind {
 	k := text(p)
 	k.name = "none or a path"
 	k.schema = object{"type": "string", "pattern": "^none$|/"}
-	read := k.read
-	k.read = func(v any) error {
-		if err := read(v); err != nil {
-			return err
-		}
+	return k.then(func() error {
 		switch {
 		case *p == "default", *p == "handler":
 			return fmt.Errorf("%q is %s", *p, laterName)
@@ -134,6 +130,5 @@ func seccomp(p *string) kind {
 			return errors.New(`want none or a path with a slash, like "./seccomp.json"`)
 		}
 		return nil
-	}
-	return k
+	})
 }

@@ -22,10 +22,44 @@ type kind struct {
 	rows   []key // of a table
 }
 
+// then is k with a further check, or use, of what was read.
+func (k kind) then(f func() error) kind {
+	read := k.read
+	k.read = func(v any) error {
+		if err := read(v); err != nil {
+			return err
+		}
+		return f()
+	}
+	return k
+}
+
+// or is k or one word, which f takes.
+func (k kind) or(word string, f func()) kind {
+	read := k.read
+	k.name = fmt.Sprintf("%s, or %q", k.name, word)
+	k.schema = object{"anyOf": []any{object{"const": word}, k.schema}}
+	k.read = func(v any) error {
+		if v == word {
+			f()
+			return nil
+		}
+		err := read(v)
+		if _, ok := v.(string); ok && err != nil {
+			return fmt.Errorf("%v, or %q", err, word)
+		}
+		return err
+	}
+	return k
+}
+
 // later is the kind of a key that is reserved.
 var later = kind{name: laterName, schema: object{"not": object{}}, read: func(any) error { return errors.New(laterName) }}
 
 const laterName = "not supported yet"
+
+// The kinds of single values follow. Each reads into p; numbers, durations and sizes have bounds, so that what cannot
+// be meant is told where it is written.
 
 func text(p *string) kind {
 	return kind{name: "string", schema: object{"type": "string"}, read: func(v any) error {
@@ -162,15 +196,7 @@ func oneOf[T ~string](word T, words, reserved []T) error {
 // level is a choice of words that slog has numbers for.
 func level(p *slog.Level) kind {
 	var word string
-	k := choice(&word, []string{"debug", "info", "warn", "error"})
-	read := k.read
-	k.read = func(v any) error {
-		if err := read(v); err != nil {
-			return err
-		}
-		return p.UnmarshalText([]byte(word))
-	}
-	return k
+	return choice(&word, []string{"debug", "info", "warn", "error"}).then(func() error { return p.UnmarshalText([]byte(word)) })
 }
 
 // plain is words as strings.

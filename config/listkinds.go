@@ -56,46 +56,20 @@ func choices(p *[]string, words ...string) kind {
 	return k
 }
 
-// missing is the word that means an empty list, or a list of some words.
-func missing(p *[]string, none string, words ...string) kind {
-	listed := choices(p, words...)
-	return kind{
-		name:   `"` + none + `" or ` + listed.name,
-		schema: object{"anyOf": []any{object{"const": none}, listed.schema}},
-		read: func(v any) error {
-			if v == none {
-				*p = nil
-				return nil
-			}
-			if _, ok := v.([]any); !ok {
-				return fmt.Errorf("want %q or a list of %s", none, list(words))
-			}
-			return listed.read(v)
-		},
-	}
-}
-
-// statuses is a list of exit statuses, or "any".
-func statuses(p *[]int, all *bool) kind {
-	wrong := errors.New(`want a list of exit statuses from 0 to 255, or "any"`)
+// statuses is a list of exit statuses.
+func statuses(p *[]int) kind {
 	status := object{"type": "integer", "minimum": 0, "maximum": 255}
 	return kind{
-		name:   `list of exit statuses, or "any"`,
-		schema: object{"anyOf": []any{object{"const": "any"}, object{"type": "array", "items": status, "minItems": 1}}},
+		name:   "list of exit statuses",
+		schema: object{"type": "array", "items": status, "minItems": 1},
 		read: func(v any) error {
-			if v == "any" {
-				*all = true
-				return nil
-			}
-			items, _ := v.([]any)
-			if len(items) == 0 {
-				return wrong
-			}
+			items, ok := v.([]any)
 			found := make([]int, len(items))
 			for i, item := range items {
-				if count(&found[i], 0, 255).read(item) != nil {
-					return wrong
-				}
+				ok = ok && count(&found[i], 0, 255).read(item) == nil
+			}
+			if !ok || len(found) == 0 {
+				return errors.New("want a list of exit statuses from 0 to 255")
 			}
 			*p = found
 			return nil
@@ -182,20 +156,9 @@ const unlimited = ^uint64(0)
 // rlimit appends the limit of one resource.
 func rlimit(p *[]executor.Rlimit, resource int) kind {
 	var n int64
-	sized := size(&n, 0)
-	return kind{
-		name:   `number, size or "unlimited"`,
-		schema: object{"anyOf": []any{object{"const": "unlimited"}, sized.schema}},
-		read: func(v any) error {
-			value := unlimited
-			if v != "unlimited" {
-				if sized.read(v) != nil {
-					return fmt.Errorf(`want a number, a size or "unlimited"`)
-				}
-				value = uint64(n)
-			}
-			*p = append(*p, executor.Rlimit{Resource: resource, Value: value})
-			return nil
-		},
-	}
+	add := func(value uint64) { *p = append(*p, executor.Rlimit{Resource: resource, Value: value}) }
+	return size(&n, 0).then(func() error {
+		add(uint64(n))
+		return nil
+	}).or("unlimited", func() { add(unlimited) })
 }
