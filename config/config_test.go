@@ -9,6 +9,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/config"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/source"
 )
 
 func TestMain(m *testing.M) { aemtest.NoLeaks(m) }
@@ -183,8 +184,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(c.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		_, err := config.Parse("aem.toml", []byte(text))
+		f, err := config.Parse("aem.toml", []byte(text))
 		if err == nil {
+			checkSources(t, f)
 			return
 		}
 		var errs config.Errors
@@ -197,4 +199,15 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkSources checks that what the text was allowed to say is something to detect.
+func checkSources(t *testing.T, f *config.File) {
+	for _, a := range f.Options.Apps {
+		for _, e := range a.Events {
+			if err := source.Check(e.Source); err != nil || len(e.Handlers) == 0 {
+				t.Errorf("event %s: source %+v: %v, handlers %v", e.Name, e.Source, err, e.Handlers)
+			}
+		}
+	}
 }
