@@ -37,14 +37,14 @@ func Attach(fds [4]int, arenaSize int) (*Inbox, error) {
 		syscall.CloseOnExec(fd)
 	}
 	b := &Inbox{channel: fds[0], waiter: fds[2], answers: fds[3], passed: -1}
-	page, err := mapPage(fds[1])
+	p, err := mapPage(fds[1])
 	sys.Close(fds[1])
 	if err != nil {
 		b.Close()
 		return nil, fmt.Errorf("map control page: %w", err)
 	}
-	b.page = page
-	if err = page.check(); err == nil {
+	b.page = p
+	if err = p.check(); err == nil {
 		b.arena, b.mapping, err = newArena(arenaSize)
 	}
 	if err != nil {

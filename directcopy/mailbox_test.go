@@ -211,7 +211,7 @@ func TestTakeSleeps(t *testing.T) {
 	}
 }
 
-// TestPageSealed makes sure that the handler cannot cut the page off.
+// TestPageSealed makes sure that the handler cannot cut the page off; a hole in it reads as zeros.
 func TestPageSealed(t *testing.T) {
 	m, err := NewMailbox()
 	check(t, err)
@@ -221,6 +221,11 @@ func TestPageSealed(t *testing.T) {
 		if err := sys.Ftruncate(page, size); err != syscall.EPERM {
 			t.Errorf("truncate to %d: %v, want EPERM", size, err)
 		}
+	}
+	const punch = 0x1 | 0x2 // FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, linux/falloc.h
+	check(t, syscall.Fallocate(page, punch, 0, pageSize))
+	if m.page.magic != 0 || m.page.answers[Slots-1].number.Load() != 0 {
+		t.Error("the hole does not show")
 	}
 	if err := sys.AddSeals(page, sys.F_SEAL_WRITE); err != syscall.EPERM {
 		t.Errorf("seal against writing: %v, want EPERM", err)

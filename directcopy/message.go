@@ -33,7 +33,7 @@ type message struct {
 	body   []byte
 }
 
-// appendMessage appends the header of a message with a body of size bytes.
+// appendMessage appends a message.
 func appendMessage(dst []byte, k kind, number uint32, body []byte) []byte {
 	le := binary.LittleEndian
 	dst = le.AppendUint32(dst, magic)
@@ -61,15 +61,8 @@ func parseMessage(b []byte) (m message, err error) {
 	case le.Uint32(b[8:]) != uint32(len(body)):
 		return m, fmt.Errorf("read message: size %d with %d bytes", le.Uint32(b[8:]), len(body))
 	}
-	m = message{kind(le.Uint16(b[6:])), le.Uint32(b[12:]), body}
-	if want, fixed := bodySizes[m.kind]; fixed && len(body) != want {
-		return m, fmt.Errorf("read message: kind %d with %d bytes, want %d", m.kind, len(body), want)
-	}
-	return m, nil
+	return message{kind(le.Uint16(b[6:])), le.Uint32(b[12:]), body}, nil
 }
-
-// bodySizes are the sizes of the bodies that the handler sends, where they are fixed.
-var bodySizes = map[kind]int{kindHello: helloSize}
 
 // Hello is what a handler says of itself.
 type Hello struct {
@@ -96,10 +89,13 @@ const (
 	maxAddress = 1 << 56
 )
 
-// parseHello reads and judges the body of a HELLO, which has its right size.
-func parseHello(b []byte) (Hello, error) {
+// parseHello reads and judges the body of a HELLO.
+func parseHello(b []byte) (h Hello, err error) {
+	if len(b) != helloSize {
+		return h, fmt.Errorf("read hello: %d bytes, want %d", len(b), helloSize)
+	}
 	le := binary.LittleEndian
-	h := Hello{le.Uint64(b), le.Uint64(b[8:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:])}
+	h = Hello{le.Uint64(b), le.Uint64(b[8:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:])}
 	switch {
 	case h.ArenaSize < minArena || h.ArenaSize > maxArena || h.ArenaAddr > maxAddress || h.ArenaAddr%blockAlign != 0:
 		return h, fmt.Errorf("read hello: no arena can be %#x bytes at %#x", h.ArenaSize, h.ArenaAddr)

@@ -58,9 +58,13 @@ type answer struct {
 	reserved [2]atomic.Uint64
 }
 
-// The page is exactly one page, and its rings lie where docs/abi.md says.
+// The page is exactly one page, and its words lie where docs/abi.md says.
 var (
 	_ [pageSize]byte = [unsafe.Sizeof(page{})]byte{}
+	_ [64]byte       = [unsafe.Offsetof(page{}.head)]byte{}
+	_ [128]byte      = [unsafe.Offsetof(page{}.taken)]byte{}
+	_ [192]byte      = [unsafe.Offsetof(page{}.handlerSleeps)]byte{}
+	_ [256]byte      = [unsafe.Offsetof(page{}.supervisorSleeps)]byte{}
 	_ [512]byte      = [unsafe.Offsetof(page{}.entries)]byte{}
 	_ [1536]byte     = [unsafe.Offsetof(page{}.answers)]byte{}
 )

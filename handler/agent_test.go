@@ -29,7 +29,7 @@ const patience = 20 * time.Second
 
 // agent is a handler process and the supervisor's end of it.
 type agent struct {
-	t      *testing.T
+	t      testing.TB
 	box    *directcopy.Mailbox
 	cmd    *exec.Cmd
 	stderr strings.Builder
@@ -37,7 +37,7 @@ type agent struct {
 }
 
 // start makes a handler process, as a supervisor does.
-func start(t *testing.T, program string, arena int) *agent {
+func start(t testing.TB, program string, arena int) *agent {
 	t.Helper()
 	box, err := directcopy.NewMailbox()
 	check(t, err)
@@ -64,7 +64,7 @@ func start(t *testing.T, program string, arena int) *agent {
 }
 
 // ready is start and the hello.
-func ready(t *testing.T, program string, arena int) *agent {
+func ready(t testing.TB, program string, arena int) *agent {
 	t.Helper()
 	a := start(t, program, arena)
 	for {

@@ -25,7 +25,7 @@ var programs = map[string]func(){
 	"echo":     func() { Run(echo) },
 	"wait":     func() { Run(waitByte) },
 	"deadline": func() { Run(untilDeadline) },
-	"panic":    func() { Run(func(context.Context, *Event) error { panic("no such sku") }) },
+	"panic":    func() { Run(func(context.Context, *Event) error { panic("no such sku") }, InFlight(3)) },
 }
 
 // sum answers with the checksum of the data, as an error: what came back is what arrived.
@@ -191,15 +191,16 @@ func TestSupervisorGone(t *testing.T) {
 	}
 }
 
+// TestPanic dies at the first of three events: the other two were not taken.
 func TestPanic(t *testing.T) {
 	a := ready(t, "panic", 1<<20)
-	a.put(-1, directcopy.Block{})
+	a.put(-1, make([]directcopy.Block, 3)...)
 	a.end()
 	if status := a.exit(); status != 2 || !strings.Contains(a.stderr.String(), "panic: no such sku") {
 		t.Errorf("exit status %d, stderr %q", status, a.stderr.String())
 	}
-	if got, err := a.box.Answers(nil); len(got) != 0 || err != nil || a.box.Taken() != 1 {
-		t.Errorf("answers %v, %v; taken %d", got, err, a.box.Taken())
+	if got, err := a.box.Answers(nil); len(got) != 0 || err != nil || a.box.Taken() != 1 || a.box.InFlight() != 3 {
+		t.Errorf("answers %v, %v; taken %d, in flight %d", got, err, a.box.Taken(), a.box.InFlight())
 	}
 }
 
