@@ -63,6 +63,10 @@ func newEmit(w *Workplace, spec *Spec) (invocation, error) {
 		return nil, fmt.Errorf("args.data: %w", err)
 	}
 	_, own := spec.Args["data"]
+	publish := w.Publish
+	if spec.Agent == Thread {
+		publish = w.publishFromThread
+	}
 	return func(_ context.Context, a *aem.Activation) error {
 		payload := a.Event.Data
 		if own {
@@ -72,8 +76,15 @@ func newEmit(w *Workplace, spec *Spec) (invocation, error) {
 			}
 			payload = []byte(text)
 		}
-		return w.Publish(topic, payload)
+		return publish(topic, payload)
 	}, nil
+}
+
+// publishFromThread has the loop publish, and waits for it.
+func (w *Workplace) publishFromThread(topic string, data []byte) error {
+	published := make(chan error, 1)
+	w.Loop.Post(func() { published <- w.Publish(topic, data) })
+	return <-published
 }
 
 // text is a text argument of the handler.

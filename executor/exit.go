@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -19,9 +20,9 @@ func (p *process) exited(uint32) {
 	if p.slot.leaf == nil && c.pool.spec.Leftover == KillLeftover {
 		sys.KillGroup(p.pid, syscall.SIGKILL) // while the dead leader still keeps the group's number
 	}
-	exit, ok, err := sys.WaitPIDFD(p.pidfd, true)
+	exit, ok, err := p.reap()
 	if err == nil && !ok {
-		return // not yet
+		return // not yet, or a record is waited for
 	}
 	e := p.fate(exit)
 	if err != nil {
@@ -52,6 +53,32 @@ func (p *process) exited(uint32) {
 	}
 }
 
+// Records of denied system calls come a little after the process's end, if at all.
+const (
+	recordWait = 5 * time.Millisecond
+	recordAsks = 10
+)
+
+// reap learns how the process ended. It stays a zombie while a copy into it is under way, and for a moment when the
+// record that names a denied system call is still to come.
+func (p *process) reap() (exit sys.Exit, ok bool, err error) {
+	if exit, ok, err = sys.PeekExit(p.pidfd); err != nil || !ok {
+		return exit, ok, err
+	}
+	if exit.Signal == syscall.SIGSYS && p.denied == "" {
+		if p.denied, p.undenied = p.crew.work.Denied(p.pid); p.denied == "" && p.undenied == "" && p.asked < recordAsks {
+			p.asked++
+			p.crew.work.Poller.Hold(p.watches[0])
+			p.crew.work.Alarms.After(&p.deadline, recordWait, func() { p.exited(0) })
+			return exit, false, nil
+		}
+	}
+	if p.copying == nil {
+		return sys.WaitPIDFD(p.pidfd, true)
+	}
+	return exit, true, nil
+}
+
 // fate puts together what is known of the process's end.
 func (p *process) fate(exit sys.Exit) ending {
 	e := ending{exit: exit.Code, signal: exit.Signal, why: p.why, detail: p.detail, hello: p.ready}
@@ -70,7 +97,11 @@ func (p *process) fate(exit sys.Exit) ending {
 		}
 	}
 	if exit.Signal == syscall.SIGSYS {
-		e.why, e.syscall = "", p.crew.work.Denied(p.pid)
+		e.why, e.syscall = "", "unknown"
+		if p.denied != "" {
+			e.syscall = p.denied
+		}
+		e.detail = p.undenied
 	}
 	return e
 }

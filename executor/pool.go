@@ -24,8 +24,11 @@ type Loop interface {
 	Post(f func())
 	// Completed takes back an activation whose attempt has ended.
 	Completed(p *Pool, a *aem.Activation, c aem.Completion)
-	// Trouble reports that no agent can be made at the moment, and tried again by backoff; a nil err ends that state.
-	Trouble(p *Pool, err error)
+	// Wake says that the pool may have something to run now.
+	Wake(p *Pool)
+	// AgentTrouble reports that an agent failed to be there, and that it is tried again by backoff; down means that none is
+	// left. A nil err ends that state.
+	AgentTrouble(p *Pool, err error, down bool)
 }
 
 // crew is the agents of a pool: callback, threads or processes.
@@ -52,12 +55,18 @@ func (p *Pool) Return(a *aem.Activation) { p.queue.Return(int(a.Priority), a) }
 // Waiting is how many activations wait.
 func (p *Pool) Waiting() int { return p.queue.Len() }
 
+// Empty reports whether nothing waits, neither for an agent nor for its copy.
+func (p *Pool) Empty() bool {
+	c, ok := p.crew.(*processes)
+	return p.queue.Len() == 0 && (!ok || len(c.due) == 0)
+}
+
 // Running is how many activations are with an agent.
 func (p *Pool) Running() int { return p.crew.running() }
 
 // Head is the activation that Run would run now.
 func (p *Pool) Head() (a *aem.Activation, ok bool) {
-	if c, pending := p.crew.(copier); pending {
+	if c, ok := p.crew.(*processes); ok {
 		if a := c.pending(); a != nil {
 			return a, true
 		}
@@ -69,17 +78,10 @@ func (p *Pool) Head() (a *aem.Activation, ok bool) {
 	return a, ok
 }
 
-// copier is a crew with activations that were taken before their agent was there: a process is made for them, and
-// their data is copied when it has said hello.
-type copier interface {
-	pending() *aem.Activation
-	copyPending()
-}
-
 // Run runs what Head showed. It is the last thing a turn of the loop does for this activation: a copy that never
 // returns leaves nothing half done.
 func (p *Pool) Run() {
-	if c, ok := p.crew.(copier); ok && c.pending() != nil {
+	if c, ok := p.crew.(*processes); ok && c.pending() != nil {
 		c.copyPending()
 		return
 	}
@@ -119,6 +121,27 @@ func (p *Pool) Remove(job aem.JobID, gone func(*aem.Activation)) {
 
 // Spec is what the pool's handler was declared as.
 func (p *Pool) Spec() *Spec { return &p.spec }
+
+// Start makes the agents that are to be there before their events.
+func (p *Pool) Start() {
+	if c, ok := p.crew.(*processes); ok {
+		c.fill()
+	}
+}
+
+// OutOfMemory is called when memory has run out somewhere in the app.
+func (p *Pool) OutOfMemory() {
+	if c, ok := p.crew.(*processes); ok {
+		c.outOfMemory()
+	}
+}
+
+// Close lets go of what ended agents had. Nothing runs, and the app's lane is closed.
+func (p *Pool) Close() {
+	if c, ok := p.crew.(*processes); ok {
+		c.close()
+	}
+}
 
 // Stop makes no new agents and tells idle ones to end; Kill ends all.
 func (p *Pool) Stop() { p.crew.stop() }

@@ -39,12 +39,18 @@ type process struct {
 
 	pid     int
 	pidfd   int
-	mailbox *directcopy.Mailbox // nil unless direct
-	watches [3]source.Watch     // pidfd, channel, answers
+	mailbox *directcopy.Mailbox     // nil unless direct
+	copying *directcopy.Reservation // while a copy is under way: not to be reaped
+	stuck   bool                    // that copy did not return
+	zombie  bool                    // it ended during a copy
+	watches [3]source.Watch         // pidfd, channel, answers
 
 	deadline timing.Alarm // ready_timeout, then timeout
 	killing  timing.Alarm // kill_after
 	report   timing.Alarm
+	asked    int    // times a record of its denied system call was looked for
+	denied   string // that call's name
+	undenied string // why no name can be had
 
 	place  int        // in the census, counted from 1
 	taken  uint64     // at its end: the first event of its mailbox that it had not begun
@@ -193,6 +199,7 @@ func (p *process) proved() {
 	case p.ending:
 	case p.bound != nil:
 		c.due = append(c.due, p)
+		c.pool.loop.Wake(c.pool)
 	case c.stopped:
 		p.end()
 	default:
@@ -215,7 +222,8 @@ func (p *process) give(a *aem.Activation) {
 	}
 	p.flights = append(p.flights, flight{number: r.First(), a: a})
 	p.begin(a)
-	c.work.Copier.Copy(r, p.pid, func(err error) { p.copied(r, a, err) }, p.stuck)
+	p.copying = r
+	c.work.Copier.Copy(r, p.pid, p)
 }
 
 // refuse completes an activation that no copy can be made of; the process is as it was.
@@ -252,15 +260,17 @@ func (c *processes) block(a *aem.Activation) directcopy.Block {
 	return b
 }
 
-// copied publishes what was copied.
-func (p *process) copied(r *directcopy.Reservation, a *aem.Activation, err error) {
-	if p.pidfd == 0 {
+// Copied publishes what was copied.
+func (p *process) Copied(err error) {
+	r := p.copying
+	if p.Freed(); p.zombie {
 		return // it ended meanwhile, and its activation with it
 	}
+	last := &p.flights[len(p.flights)-1]
 	if err == nil {
-		if err = r.Publish(a.Event.FD); err == nil && a.Event.FD >= 0 {
-			p.flights[len(p.flights)-1].connection = true
-			closeConnection(a.Event)
+		if err = r.Publish(last.a.Event.FD); err == nil && last.a.Event.FD >= 0 {
+			last.connection = true
+			closeConnection(last.a.Event)
 		}
 	} else {
 		r.Cancel()
@@ -270,9 +280,25 @@ func (p *process) copied(r *directcopy.Reservation, a *aem.Activation, err error
 	}
 }
 
-// stuck gives up a process that holds one of our threads in a copy.
-func (p *process) stuck() {
+// Stuck gives up a process that holds one of our threads in a copy, and gives its app no direct copies until the
+// thread is back.
+func (p *process) Stuck() {
+	p.stuck = true
+	p.crew.work.Quarantine++
 	p.lie(errors.New("a copy into its memory did not return: a page of its arena never comes"))
+}
+
+// Freed ends a copy: from here on the process may be reaped.
+func (p *process) Freed() {
+	p.copying = nil
+	if p.stuck {
+		p.crew.work.Quarantine--
+	}
+	if p.zombie {
+		sys.WaitPIDFD(p.pidfd, true) //nolint:errcheck // how it ended was read before
+		sys.Close(p.pidfd)
+		p.pidfd = 0
+	}
 }
 
 // answered takes the handler's answers.
@@ -375,7 +401,7 @@ func (p *process) terminate() {
 
 // kill ends the process and all that its slot holds.
 func (p *process) kill() {
-	if p.pidfd == 0 {
+	if p.pidfd == 0 || p.zombie {
 		return // still on the lane, or gone
 	}
 	p.leave()
@@ -407,7 +433,9 @@ func (p *process) close() {
 	if p.mailbox != nil {
 		p.mailbox.Close()
 	}
-	if p.pidfd != 0 {
+	if p.copying != nil {
+		p.zombie = true // Freed does the rest
+	} else if p.pidfd != 0 {
 		sys.Close(p.pidfd)
 		p.pidfd = 0
 	}

@@ -31,7 +31,7 @@ type processes struct {
 	answers []directcopy.Answer // used again for each batch
 
 	limited bool         // the app has limits that a process can be blamed by
-	slots   int          // made so far
+	slots   []*slot      // made so far
 	free    []*slot      // with nobody in them
 	live    []*process   // from being made until gone
 	idle    []*process   // ready for an activation
@@ -112,12 +112,17 @@ func (c *processes) most() int { return c.pool.spec.Ahead() + c.pool.spec.Concur
 func (c *processes) ready() bool {
 	spec := &c.pool.spec
 	switch {
-	case c.stopped || c.busy >= spec.Concurrency:
+	case c.stopped || c.busy >= spec.Concurrency || c.quarantined():
 		return false
 	case len(c.idle) > 0:
 		return true
 	}
 	return spec.Life != Resident && !c.again.Set() && len(c.live) < c.most()
+}
+
+// quarantined reports that the app's memory holds a thread of ours: it gets no more of them.
+func (c *processes) quarantined() bool {
+	return c.work.Quarantine > 0 && c.pool.spec.Handover == Direct
 }
 
 func (c *processes) running() int { return c.busy }
@@ -162,8 +167,9 @@ func (c *processes) slot() *slot {
 		c.free = c.free[:n-1]
 		return s
 	}
-	c.slots++
-	return &slot{crew: c, name: slotName(c.pool.spec.Name, c.slots-1)}
+	s := &slot{crew: c, name: slotName(c.pool.spec.Name, len(c.slots))}
+	c.slots = append(c.slots, s)
+	return s
 }
 
 // trouble makes no processes for a while, which grows with each failure, and never gives up.
@@ -172,9 +178,9 @@ func (c *processes) trouble(err error) {
 		return
 	}
 	c.failed++
-	c.pool.loop.Trouble(c.pool, err)
+	c.pool.loop.AgentTrouble(c.pool, err, len(c.live) == 0)
 	c.work.Alarms.After(&c.again, c.pool.spec.Restart.Next(c.failed), func() {
-		c.pool.loop.Trouble(c.pool, nil)
+		c.pool.loop.AgentTrouble(c.pool, nil, false)
 		c.fill()
 	})
 }
@@ -217,7 +223,7 @@ func remove(list *[]*process, p *process) {
 }
 
 func (c *processes) pending() *aem.Activation {
-	if len(c.due) == 0 {
+	if len(c.due) == 0 || c.quarantined() {
 		return nil
 	}
 	return c.due[0].bound
@@ -230,9 +236,6 @@ func (c *processes) copyPending() {
 	p.bound = nil
 	p.give(a)
 }
-
-// start makes the processes that are to be there first.
-func (c *processes) start() { c.fill() }
 
 func (c *processes) stop() {
 	c.stopped = true
@@ -250,6 +253,13 @@ func (c *processes) kill() {
 }
 
 func (c *processes) ended() bool { return c.stopped && len(c.live) == 0 }
+
+// close lets go of the slots. No process is left, and the lane is closed.
+func (c *processes) close() {
+	for _, s := range c.slots {
+		s.close()
+	}
+}
 
 // outOfMemory ends the whole slot of each process that memory ran out in: what is left of it after the kernel chose
 // one of its processes is in no state to answer.

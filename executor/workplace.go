@@ -30,9 +30,13 @@ type Workplace struct {
 	Null   int // /dev/null
 	Log    *slog.Logger
 
-	// Denied names the system call that process pid was ended for, "unknown" when no record tells.
-	Denied func(pid int) string
-	// Publish detects an event for every subscriber of a topic, or refuses with ErrFull. It may be called from anywhere.
+	// Quarantine counts threads that copies into this app's memory hold: while there are any, none is made.
+	Quarantine int
+
+	// Denied names the system call that process pid was ended for, and why a name is missing where none can be had.
+	// Neither means that a record may still come.
+	Denied func(pid int) (name, why string)
+	// Publish detects an event for every subscriber of a topic, or refuses with ErrFull. It is called on the loop.
 	Publish func(topic string, data []byte) error
 	// Functions are the Go functions that callbacks and threads may name.
 	Functions map[string]Function
@@ -40,9 +44,17 @@ type Workplace struct {
 
 // Copier makes the copies into handlers' memory, so that one that never returns stops nobody else.
 type Copier interface {
-	// Copy copies r into process pid and calls done on the loop; if the copy sticks, it calls stuck there instead.
-	// Nothing of the caller runs after Copy has been called, before one of the two.
-	Copy(r *directcopy.Reservation, pid int, done func(error), stuck func())
+	// Copy copies r into process pid and ends in o.Copied; if the copy sticks, in o.Stuck and, should it ever return,
+	// in o.Freed: all of them on the loop. The caller does nothing after it has called Copy.
+	Copy(r *directcopy.Reservation, pid int, o CopyOwner)
+}
+
+// CopyOwner is who a copy is made for. Until Copied or Freed the process is not reaped, because the copy knows it by
+// its number only.
+type CopyOwner interface {
+	Copied(err error)
+	Stuck()
+	Freed()
 }
 
 // Open makes the pool of a handler, which queues at most capacity activations. Its agents are made when Start is

@@ -132,6 +132,9 @@ func (g *Group) keep() error {
 // Without names the limits that the app goes on without, because the host lacks them and OnMissing names them.
 func (g *Group) Without() []string { return slices.Clone(g.without) }
 
+// Kills reports whether the host has leaves, so that all processes of a slot can be found and killed.
+func (g *Group) Kills() bool { return g.keeper != nil }
+
 // PIDs is how many processes and threads the app has, -1 without a limit on them.
 func (g *Group) PIDs() (int64, error) {
 	if g.limited["pids"] == nil {

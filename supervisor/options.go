@@ -22,6 +22,10 @@ type Options struct {
 	Log         Log
 	Apps        []App
 
+	Version string // of the program, for whoever asks
+
+	// Ready is called on the loop when everything that is to be started has been; path is that of the control socket.
+	Ready func(jobs, apps int, path string)
 	// Functions are the Go functions that callbacks and threads may name beside the built-in ones.
 	Functions map[string]executor.Function
 	// Logger takes the records; nil makes one from Log on standard error.

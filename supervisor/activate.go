@@ -1,0 +1,260 @@
+package supervisor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/sys"
+	"github.com/aem-exec/aem-exec/internal/timing"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// NewEvent is a fresh event of a type, detected now.
+func (s *Supervisor) NewEvent(typ string) *aem.Event {
+	s.lastID++
+	return &aem.Event{ID: s.lastID, Type: typ, Time: time.Now(), Count: 1, FD: -1}
+}
+
+// Detected takes an event that a source detected for a job. There is room for it: a job without room is held.
+func (s *Supervisor) Detected(id aem.JobID, e *aem.Event) {
+	j := s.jobs.get(id)
+	if j == nil || !j.started {
+		drop(e) // its job was stopped by an event before it in the same batch
+		return
+	}
+	reg := s.jobs.registration(j)
+	s.activate(j, reg, e)
+	if reg.spec.Once {
+		reg.source.Stop(id)
+	}
+}
+
+// activate makes the activation of an event for a job and queues it.
+func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
+	n := uint64(e.Count)
+	j.detected += n
+	j.last = e.Time.UnixNano()
+	a := reg.app
+	if reg.spec.Full == ShedFull && !a.room(1) {
+		j.shed += n
+		drop(e)
+		return
+	}
+	s.lastSeq++
+	activation := &aem.Activation{
+		Event: e, Job: j.id, Name: reg.spec.Name, Priority: j.priority, Seq: s.lastSeq,
+		Bytes: executor.BytesOf(e), Activated: timing.Now(),
+	}
+	a.activations++
+	a.bytes += activation.Bytes
+	j.waiting += n
+	s.queue(reg.pool, activation)
+	if !a.room(1) {
+		s.holdAtLimit(a)
+	}
+}
+
+// queue puts an activation in its pool's queue. The queue has room for all activations that the app may have.
+func (s *Supervisor) queue(p *executor.Pool, a *aem.Activation) {
+	if !p.Push(a) {
+		panic("aem: internal error: a queue is smaller than its app's limit")
+	}
+	s.Wake(p)
+}
+
+// Wake puts a pool on the list of those whose queue may have something to run.
+func (s *Supervisor) Wake(p *executor.Pool) {
+	for _, other := range s.active {
+		if other == p {
+			return
+		}
+	}
+	s.active = append(s.active, p)
+}
+
+// drop gives up the connection of an event that nobody will get.
+func drop(e *aem.Event) {
+	if e.FD >= 0 {
+		sys.Close(e.FD)
+		e.FD = -1
+	}
+}
+
+// runs counts the head of a pool's queue as running.
+func (s *Supervisor) runs(p *executor.Pool) {
+	a, ok := p.Head()
+	if j := s.jobs.get(a.Job); ok && j != nil && a.Started == 0 {
+		j.waiting -= uint64(a.Event.Count)
+		j.running += uint64(a.Event.Count)
+	}
+}
+
+// start arms a job.
+func (s *Supervisor) start(id aem.JobID) {
+	j := s.jobs.get(id)
+	if j.started || s.phase >= draining {
+		return
+	}
+	reg := s.jobs.registration(j)
+	j.ended, j.started = false, true
+	if err := reg.source.Start(id, reg.spec.Source); err != nil {
+		j.started = false
+		s.retryStart(id, reg, err)
+		return
+	}
+	if !reg.app.room(1) {
+		s.hold(id, holdLimit)
+	}
+}
+
+// startWait is how long a job waits whose source could not start, before it tries again.
+const startWait = time.Second
+
+// retryStart leaves a job failing whose source cannot start, and never gives up.
+func (s *Supervisor) retryStart(id aem.JobID, reg *registration, err error) {
+	j := s.jobs.get(id)
+	if j.holds&holdSource == 0 {
+		s.log.Error("cannot start", "job", reg.name(), "err", err, "retry", startWait)
+	}
+	j.started = true
+	j.holds |= holdSource
+	j.heldSince = time.Now().UnixNano()
+	s.alarms.After(&reg.retry, startWait, func() {
+		j := s.jobs.get(id)
+		if j == nil || !j.started {
+			return
+		}
+		if err := reg.source.Start(id, reg.spec.Source); err != nil {
+			s.retryStart(id, reg, err)
+			return
+		}
+		s.log.Info("started after all", "job", reg.name())
+		j.holds &^= holdSource
+		if j.holds != 0 {
+			reg.source.Hold(id)
+		}
+	})
+}
+
+// stop disarms a job; what is activated stays so.
+func (s *Supervisor) stop(id aem.JobID) {
+	j := s.jobs.get(id)
+	if !j.started {
+		return
+	}
+	reg := s.jobs.registration(j)
+	reg.retry.Stop()
+	reg.source.Stop(id)
+	j.started = false
+	j.holds = 0
+}
+
+// hold keeps a job from taking more, for one more reason.
+func (s *Supervisor) hold(id aem.JobID, why holds) {
+	j := s.jobs.get(id)
+	if j == nil || !j.started || j.holds&why != 0 {
+		return
+	}
+	if j.holds == 0 {
+		s.jobs.registration(j).source.Hold(id)
+		j.heldSince = time.Now().UnixNano()
+	}
+	j.holds |= why
+}
+
+// release ends one reason; without any left the job takes more.
+func (s *Supervisor) release(id aem.JobID, why holds) {
+	j := s.jobs.get(id)
+	if j == nil || j.holds&why == 0 {
+		return
+	}
+	j.holds &^= why
+	if j.holds == 0 && j.started {
+		s.jobs.registration(j).source.Resume(id)
+	}
+}
+
+// holdAtLimit holds the jobs of an app that has as many activations, or as many bytes in them, as it may. Jobs whose
+// file says so are not held: what they detect meanwhile is shed.
+func (s *Supervisor) holdAtLimit(a *app) {
+	if a.held {
+		return
+	}
+	a.held = true
+	for _, id := range a.jobs {
+		if j := s.jobs.get(id); j != nil && s.jobs.registration(j).spec.Full != ShedFull {
+			s.hold(id, holdLimit)
+		}
+	}
+}
+
+func (s *Supervisor) releaseAtLimit(a *app) {
+	if !a.held || !a.relaxed() {
+		return
+	}
+	a.held = false
+	for _, id := range a.jobs {
+		s.release(id, holdLimit)
+	}
+}
+
+// Trouble takes what a source reports of a job: detection fails at the moment, or goes on.
+func (s *Supervisor) Trouble(id aem.JobID, err error) {
+	j := s.jobs.get(id)
+	if j == nil {
+		return
+	}
+	switch failing := j.holds&holdSource != 0; {
+	case err == nil:
+		j.holds &^= holdSource
+	case !failing:
+		j.holds |= holdSource // its source holds itself
+		j.heldSince = time.Now().UnixNano()
+		s.log.Error("detection fails", "job", s.jobs.registration(j).name(), "err", err)
+	}
+}
+
+// publish detects an event for every subscriber of a topic. It refuses, before anything is detected, when one of them
+// is at a limit and does not shed.
+func (s *Supervisor) publish(topic string, data []byte) (*aem.Event, []aem.JobID, error) {
+	if s.phase != running {
+		return nil, nil, errStopping
+	}
+	subscribers := s.topics.Subscribers(topic)
+	need := map[*app]int{}
+	for _, id := range subscribers {
+		reg := s.jobs.registration(s.jobs.get(id))
+		if need[reg.app]++; reg.spec.Full != ShedFull && !reg.app.room(need[reg.app]) {
+			return nil, nil, fmt.Errorf("publish %s: app %s: %w", topic, reg.app.spec.Name, executor.ErrFull)
+		}
+		if limit := reg.app.spec.Limits.QueueBytes; int64(len(data)) > limit {
+			return nil, nil, fmt.Errorf("publish %s: %d bytes are more than app %s may queue (%d)", topic, len(data), reg.app.spec.Name, limit)
+		}
+	}
+	return s.topics.Publish(topic, data), subscribers, nil
+}
+
+// publishOnLoop is publish for the app's own callbacks.
+func (s *Supervisor) publishOnLoop(*App) func(topic string, data []byte) error {
+	return func(topic string, data []byte) error {
+		_, _, err := s.publish(topic, data)
+		return err
+	}
+}
+
+// nextDue is when a timer's next event is due.
+func (s *Supervisor) nextDue(id aem.JobID, src source.Source) *time.Time {
+	timers, ok := src.(interface {
+		Next(aem.JobID) (time.Time, bool)
+	})
+	if !ok {
+		return nil
+	}
+	at, ok := timers.Next(id)
+	if !ok {
+		return nil
+	}
+	return &at
+}

@@ -1,0 +1,292 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/executor"
+)
+
+// answers are the meanings of the control protocol's operations. They run on the goroutines of the clients'
+// connections and reach the loop by ask.
+var answers = map[control.Op]func(s *Supervisor, ctx context.Context, peer control.Peer, req control.Request) control.Reply{
+	control.OpVersion:    (*Supervisor).answerVersion,
+	control.OpList:       (*Supervisor).answerList,
+	control.OpLookup:     (*Supervisor).answerLookup,
+	control.OpStart:      (*Supervisor).answerStart,
+	control.OpStop:       (*Supervisor).answerStop,
+	control.OpFire:       (*Supervisor).answerFire,
+	control.OpRemove:     (*Supervisor).answerRemove,
+	control.OpEmit:       (*Supervisor).answerEmit,
+	control.OpDeadList:   (*Supervisor).answerDeadList,
+	control.OpDeadShow:   (*Supervisor).answerDeadShow,
+	control.OpDeadReplay: (*Supervisor).answerDeadReplay,
+	control.OpDeadDrop:   (*Supervisor).answerDeadDrop,
+}
+
+func (s *Supervisor) answer(ctx context.Context, peer control.Peer, req control.Request) control.Reply {
+	answer, ok := answers[req.Op]
+	if !ok {
+		return control.Refuse(syscall.ENOSYS, "%v: not supported yet", req.Op)
+	}
+	return answer(s, ctx, peer, req)
+}
+
+// may reports whether a peer may act on an app: uid 0 and the supervisor's own on all, others on the apps that run as
+// them.
+func (s *Supervisor) may(peer control.Peer, a *app) bool {
+	return peer.UID == 0 || int(peer.UID) == os.Geteuid() || peer.UID == a.work.Account.UID
+}
+
+// selected are the jobs that a request means and its peer may act on. Naming a job that is not there is refused: a
+// slip would pass for success. It runs on the loop.
+func (s *Supervisor) selected(peer control.Peer, req control.Request) ([]*job, error) {
+	var jobs []*job
+	found := make([]bool, len(req.Selectors))
+	for id := range s.jobs.all() {
+		j := s.jobs.get(id)
+		reg := s.jobs.registration(j)
+		if !s.may(peer, reg.app) {
+			continue
+		}
+		meant := req.All || len(req.Selectors) == 0
+		for i, sel := range req.Selectors {
+			if sel.Match(id, reg.app.spec.Name, reg.spec.Name, reg.handler) {
+				meant, found[i] = true, true
+			}
+		}
+		if meant {
+			jobs = append(jobs, j)
+		}
+	}
+	if i := slices.Index(found, false); i >= 0 {
+		return nil, control.Errorf(syscall.ENOENT, "%v: no such job: %v", req.Op, req.Selectors[i])
+	}
+	return jobs, nil
+}
+
+// withJobs has f done on the loop for the jobs that a request means, and makes a reply of what it returns.
+func (s *Supervisor) withJobs(peer control.Peer, req control.Request, f func(jobs []*job) any) control.Reply {
+	reply := control.Refuse(syscall.ESHUTDOWN, "%v: %v", req.Op, errStopping)
+	s.ask(func() {
+		jobs, err := s.selected(peer, req)
+		if err != nil {
+			reply = refusal(req.Op, err)
+			return
+		}
+		reply = control.Done(f(jobs))
+	})
+	return reply
+}
+
+func refusal(op control.Op, err error) control.Reply {
+	var refused *control.Error
+	switch {
+	case errors.As(err, &refused):
+		return control.Reply{Errno: refused.Errno, Error: refused.Text}
+	case errors.Is(err, executor.ErrFull):
+		return control.Refuse(syscall.EAGAIN, "%v: %v", op, err)
+	case errors.Is(err, errStopping):
+		return control.Refuse(syscall.ESHUTDOWN, "%v: %v", op, err)
+	}
+	return control.Refuse(syscall.EINVAL, "%v: %v", op, err)
+}
+
+func (s *Supervisor) answerVersion(context.Context, control.Peer, control.Request) control.Reply {
+	return control.Done(control.About{Version: s.options.Version, Protocol: control.Version, PID: os.Getpid(), Started: s.started})
+}
+
+func (s *Supervisor) answerList(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	return s.withJobs(peer, req, func(jobs []*job) any {
+		list := make([]aem.JobStatus, len(jobs))
+		for i, j := range jobs {
+			list[i] = s.status(j)
+		}
+		return list
+	})
+}
+
+func (s *Supervisor) answerLookup(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	return s.withJobs(peer, req, func(jobs []*job) any {
+		list := make([]control.Lookup, len(jobs))
+		for i, j := range jobs {
+			list[i] = control.Lookup{JobStatus: s.status(j), Failures: slices.Clone(s.jobs.registration(j).failure)}
+		}
+		return list
+	})
+}
+
+// status is a snapshot of a job.
+func (s *Supervisor) status(j *job) aem.JobStatus {
+	reg := s.jobs.registration(j)
+	h := reg.pool.Spec()
+	st := aem.JobStatus{
+		ID: j.id, App: reg.app.spec.Name, Event: reg.spec.Name, Handler: reg.handler, Type: reg.spec.Source.Type(),
+		State: j.state(), Agent: string(h.Agent), Priority: j.priority, Counts: j.counts(),
+	}
+	if h.Agent == executor.Process {
+		life := string(h.Life)
+		st.Life = &life
+	}
+	if j.last != 0 {
+		last := time.Unix(0, j.last)
+		st.Last = &last
+	}
+	if j.started {
+		st.Next = s.nextDue(j.id, reg.source)
+	}
+	if j.holds != 0 {
+		st.Hold = &aem.Hold{Reason: j.holds.String(), Since: time.Unix(0, j.heldSince), Count: kept(j.id, reg.source)}
+	}
+	return st
+}
+
+// kept is how many arrivals a held job's source keeps for later, as far as it can know.
+func kept(id aem.JobID, src any) uint64 {
+	if k, ok := src.(interface{ Kept(aem.JobID) uint64 }); ok {
+		return k.Kept(id)
+	}
+	return 0
+}
+
+// String names the first of the reasons.
+func (h holds) String() string {
+	switch {
+	case h&holdSource != 0:
+		return "source"
+	case h&holdAgents != 0:
+		return "agents"
+	}
+	return "limit"
+}
+
+// touch does something to each job and answers with their names.
+func (s *Supervisor) touch(peer control.Peer, req control.Request, f func(j *job)) control.Reply {
+	return s.withJobs(peer, req, func(jobs []*job) any {
+		touched := make([]control.Touched, len(jobs))
+		for i, j := range jobs {
+			touched[i] = control.Touched{ID: j.id, Job: s.jobs.registration(j).name()}
+			f(j)
+		}
+		return touched
+	})
+}
+
+func (s *Supervisor) answerStart(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	return s.touch(peer, req, func(j *job) {
+		s.jobs.registration(j).pool.Start()
+		s.start(j.id)
+	})
+}
+
+func (s *Supervisor) answerStop(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	return s.touch(peer, req, func(j *job) { s.stop(j.id) })
+}
+
+func (s *Supervisor) answerRemove(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	return s.touch(peer, req, func(j *job) { s.remove(j.id) })
+}
+
+// answerFire activates jobs without an event of their source's having happened. None is activated unless all can be.
+func (s *Supervisor) answerFire(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	var err error
+	reply := s.withJobs(peer, req, func(jobs []*job) any {
+		if err = s.fireable(jobs); err != nil {
+			return nil
+		}
+		fired := make([]control.Touched, len(jobs))
+		for i, j := range jobs {
+			reg := s.jobs.registration(j)
+			e := s.NewEvent(reg.spec.Source.Type())
+			s.activate(j, reg, e)
+			fired[i] = control.Touched{ID: j.id, Job: reg.name(), Event: e.ID}
+		}
+		return fired
+	})
+	if err != nil {
+		return refusal(req.Op, err)
+	}
+	return reply
+}
+
+func (s *Supervisor) fireable(jobs []*job) error {
+	need := map[*app]int{}
+	for _, j := range jobs {
+		reg := s.jobs.registration(j)
+		if reg.pool.Spec().Handover == executor.Socket {
+			return control.Errorf(syscall.EINVAL, "fire: %s wants a connection, which only a client can make", reg.name())
+		}
+		if need[reg.app]++; !reg.app.room(need[reg.app]) {
+			return control.Errorf(syscall.EAGAIN, "fire: app %s is at a limit", reg.app.spec.Name)
+		}
+	}
+	return nil
+}
+
+// waiter waits for the fates of one event.
+type waiter struct {
+	left  int
+	fates []control.Fate
+	done  chan struct{}
+}
+
+// tell records a fate for whoever waits for it.
+func (s *Supervisor) tell(reg *registration, id aem.EventID, c aem.Completion) {
+	w := s.waiters[id]
+	if w == nil {
+		return
+	}
+	w.fates = append(w.fates, control.Fate{Job: reg.name(), Outcome: c.Outcome.String(), Reason: c.Reason})
+	if w.left--; w.left == 0 {
+		delete(s.waiters, id)
+		close(w.done)
+	}
+}
+
+func (s *Supervisor) answerEmit(ctx context.Context, peer control.Peer, req control.Request) control.Reply {
+	var emitted control.Emitted
+	w := &waiter{done: make(chan struct{})}
+	err := error(control.Errorf(syscall.ESHUTDOWN, "emit: %v", errStopping))
+	s.ask(func() { emitted, err = s.emit(peer, req, w) })
+	if err != nil {
+		return refusal(req.Op, err)
+	}
+	if !req.Wait {
+		return control.Done(emitted)
+	}
+	select {
+	case <-w.done:
+		emitted.Fates = w.fates
+		return control.Done(emitted)
+	case <-ctx.Done():
+		s.Post(func() { delete(s.waiters, emitted.ID) })
+		return control.Refuse(syscall.ETIMEDOUT, "emit: the fate of event %s is open", emitted.ID)
+	}
+}
+
+func (s *Supervisor) emit(peer control.Peer, req control.Request, w *waiter) (control.Emitted, error) {
+	subscribers := s.topics.Subscribers(req.Topic)
+	if len(subscribers) == 0 {
+		return control.Emitted{}, control.Errorf(syscall.ENOENT, "emit: no started job has the topic %s", req.Topic)
+	}
+	for _, id := range subscribers {
+		if a := s.jobs.registration(s.jobs.get(id)).app; !s.may(peer, a) {
+			return control.Emitted{}, control.Errorf(syscall.EPERM, "emit: uid %d may not publish to app %s", peer.UID, a.spec.Name)
+		}
+	}
+	if w.left = len(subscribers); req.Wait {
+		s.waiters[s.lastID+1] = w // before the event is made: a job may shed it at once
+	}
+	e, _, err := s.publish(req.Topic, req.Data)
+	if err != nil {
+		delete(s.waiters, s.lastID+1)
+		return control.Emitted{}, err
+	}
+	return control.Emitted{ID: e.ID, Jobs: len(subscribers)}, nil
+}

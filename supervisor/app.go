@@ -1,0 +1,205 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/internal/timing"
+	"github.com/aem-exec/aem-exec/policy"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// app is one app while it lives: its counts, its cgroup, its lane and the pools of its handlers.
+type app struct {
+	spec  *App
+	work  *executor.Workplace
+	pools map[string]*executor.Pool // by handler
+	jobs  []aem.JobID
+
+	activations int   // activated and not complete
+	bytes       int64 // they count for in its queue
+	held        bool  // its jobs are held at a limit
+	removed     aem.Counts
+}
+
+// registration is what a job was registered as.
+type registration struct {
+	place   uint32
+	app     *app
+	spec    *Registration
+	pool    *executor.Pool
+	handler string
+	source  source.Source
+	failure failures
+	retry   timing.Alarm // set while the source cannot start
+}
+
+// name is how people address the job: app/event, with the handler where there are several.
+func (r *registration) name() string {
+	name := r.app.spec.Name + "/" + r.spec.Name
+	if len(r.spec.Handlers) > 1 {
+		name += ":" + r.handler
+	}
+	return name
+}
+
+// openApp makes what the app's agents share. It refuses rather than run them under less than was asked for.
+func (s *Supervisor) openApp(spec *App) (*app, error) {
+	a := &app{spec: spec, pools: map[string]*executor.Pool{}}
+	identity, err := policy.LookupIdentity(spec.User, spec.Group, spec.Groups)
+	if err != nil {
+		return nil, placed(err, "app", spec.Name, "user")
+	}
+	filter, err := compileFilter(spec)
+	if err != nil {
+		return nil, placed(err, "app", spec.Name, "policy.seccomp")
+	}
+	group, err := s.tree.Group(spec.Name, spec.Limits)
+	if err != nil {
+		return nil, placed(err, "app", spec.Name, "limits")
+	}
+	for _, name := range group.Without() {
+		s.log.Warn("going on without a limit that this host lacks, as on_missing says", "app", spec.Name, "limit", name)
+	}
+	a.work = &executor.Workplace{
+		App: spec.Name, Account: executor.Account{Identity: identity, Own: spec.User == "" && spec.Group == "" && spec.Groups == nil},
+		Filter: filter, Group: group, Limited: spec.Limits.NeedsCgroup(), Census: s.census,
+		Lane: s.stage.NewLane(laneQueue(spec)), Loop: s, Poller: s.poller, Alarms: &s.alarms,
+		Copier: &copier{s: s}, Scribe: s.scribe, Null: int(s.null.Fd()), Log: s.log,
+		Publish: s.publishOnLoop(spec), Denied: s.denials.name, Functions: s.options.Functions,
+	}
+	return a, s.watchMemory(a)
+}
+
+// laneQueue is how much may wait for an app's lane: every process that may be made at once, and the cleaning of every
+// slot.
+func laneQueue(spec *App) int {
+	n := 16
+	for i := range spec.Handlers {
+		h := &spec.Handlers[i]
+		n += 2 * (h.Ahead() + h.Concurrency)
+	}
+	return n
+}
+
+func compileFilter(spec *App) (*spawn.Filter, error) {
+	if spec.Seccomp == nil {
+		return nil, nil
+	}
+	p, err := policy.Compile(spec.Seccomp, policy.Native())
+	if err != nil {
+		return nil, err
+	}
+	return &spawn.Filter{Insns: p.Insns, Flags: p.Flags}, nil
+}
+
+// watchMemory has the app's pools told when the kernel kills for its memory limit.
+func (s *Supervisor) watchMemory(a *app) error {
+	fd, events := a.work.Group.OOM()
+	if fd < 0 {
+		return nil
+	}
+	_, err := s.poller.Add(fd, events, source.WatcherFunc(func(uint32) {
+		if err := a.work.Group.ClearOOM(); err != nil {
+			s.log.Error("memory events are lost", "app", a.spec.Name, "err", err)
+		}
+		for _, p := range a.pools {
+			p.OutOfMemory()
+		}
+	}))
+	return err
+}
+
+// openPools makes the pools of the app's handlers.
+func (s *Supervisor) openPools(a *app) error {
+	var errs []error
+	for _, h := range a.spec.Handlers {
+		p, err := a.work.Open(h, a.spec.Limits.Activations)
+		if err != nil {
+			errs = append(errs, placed(err, "app", a.spec.Name, "handler", h.Name))
+			continue
+		}
+		a.pools[h.Name] = p
+		s.pools = append(s.pools, p)
+		s.owners[p] = a
+	}
+	return errors.Join(errs...)
+}
+
+// register makes the jobs of the app's events.
+func (s *Supervisor) register(a *app) error {
+	for i := range a.spec.Events {
+		spec := &a.spec.Events[i]
+		src, err := s.source(spec.Source.Type())
+		if err != nil {
+			return placed(err, "app", a.spec.Name, "event", spec.Name, "type")
+		}
+		for _, handler := range spec.Handlers {
+			pool, ok := a.pools[handler]
+			if !ok {
+				return placed(fmt.Errorf("no handler %q", handler), "app", a.spec.Name, "event", spec.Name, "handler")
+			}
+			if err := a.allows(spec, pool.Spec()); err != nil {
+				return placed(err, "app", a.spec.Name, "event", spec.Name)
+			}
+			reg := &registration{app: a, spec: spec, pool: pool, handler: handler, source: src}
+			a.jobs = append(a.jobs, s.jobs.add(reg, spec.Priority))
+		}
+	}
+	return nil
+}
+
+// allows checks a registration against the app's counts and lists.
+func (a *app) allows(spec *Registration, h *executor.Spec) error {
+	l := a.spec.Limits
+	switch typ := spec.Source.Type(); {
+	case len(a.jobs) >= l.Jobs:
+		return fmt.Errorf("the app may have %d jobs (limits.jobs)", l.Jobs)
+	case !l.AllowsType(typ):
+		return fmt.Errorf("the app may not register %s (limits.types)", typ)
+	case !l.AllowsAgent(string(h.Agent)):
+		return fmt.Errorf("the app may not use agent %s (limits.agents)", h.Agent)
+	case int(spec.Priority) > l.PriorityMax:
+		return fmt.Errorf("priority %d is above the app's %d (limits.priority_max)", spec.Priority, l.PriorityMax)
+	}
+	return source.Check(spec.Source)
+}
+
+// source is the one source of a type, made when first needed.
+func (s *Supervisor) source(typ string) (source.Source, error) {
+	if src, ok := s.sources[typ]; ok {
+		return src, nil
+	}
+	src, err := source.Open(typ, source.Env{Poller: s.poller, Alarms: &s.alarms, Sink: s, Log: s.log})
+	if err == nil {
+		s.sources[typ] = src
+	}
+	return src, err
+}
+
+// room reports whether the app may have n more activations.
+func (a *app) room(n int) bool {
+	l := a.spec.Limits
+	return a.activations+n <= l.Activations && a.bytes < l.QueueBytes
+}
+
+// relaxed reports whether there is enough room to end a hold: a little more than one place, so that at the limit the
+// source is not held and resumed with every event.
+func (a *app) relaxed() bool {
+	l := a.spec.Limits
+	return a.activations <= l.Activations-max(1, l.Activations/8) && a.bytes <= l.QueueBytes-l.QueueBytes/8
+}
+
+func (a *app) close() error {
+	if a.work == nil {
+		return nil
+	}
+	a.work.Lane.Close()
+	for _, p := range a.pools {
+		p.Close()
+	}
+	return a.work.Group.Remove()
+}

@@ -1,0 +1,231 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/timing"
+)
+
+var errStopping = errors.New("the supervisor is stopping")
+
+// Completed takes an activation back whose attempt has ended: it is done or failed, or gets another attempt, or its
+// place in the queue back.
+func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c aem.Completion) {
+	s.Wake(p) // an agent is free
+	j := s.jobs.get(a.Job)
+	if j == nil {
+		s.completeRemoved(p, a, c)
+		return
+	}
+	n := uint64(a.Event.Count)
+	j.running -= n
+	reg := s.jobs.registration(j)
+	again := c.Outcome == aem.Retry && int(a.Attempt) <= p.Spec().Retries
+	switch {
+	case s.phase >= draining && (again || c.Outcome == aem.Returned):
+		c.Outcome, c.Reason = aem.Failed, aem.ReasonStopped
+	case c.Outcome == aem.Returned:
+		j.waiting += n
+		a.Started = 0
+		p.Return(a)
+		return
+	case again:
+		wait := c.Delay
+		if wait == 0 {
+			wait = p.Spec().Backoff.Next(int(a.Attempt))
+		}
+		s.report(reg, a, c, p.Spec(), wait)
+		j.waiting += n
+		s.retryLater(p, a, wait)
+		return
+	case c.Outcome == aem.Retry:
+		c.Outcome = aem.Failed
+	}
+	s.end(j, reg, a, c)
+}
+
+// retryLater queues an activation again after a while, at the tail of its priority.
+func (s *Supervisor) retryLater(p *executor.Pool, a *aem.Activation, wait time.Duration) {
+	alarm := new(timing.Alarm)
+	s.retries[a] = alarm
+	s.alarms.After(alarm, wait, func() {
+		delete(s.retries, a)
+		s.lastSeq++
+		a.Seq, a.Started = s.lastSeq, 0
+		s.queue(p, a)
+	})
+}
+
+// end gives an activation its fate.
+func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c aem.Completion) {
+	n := uint64(a.Event.Count)
+	connection := a.Event.FD >= 0 || a.Event.Type == "socket.accept"
+	switch c.Outcome {
+	case aem.Done:
+		j.done += n
+	case aem.Failed:
+		j.failed += n
+		text := s.report(reg, a, c, reg.pool.Spec(), 0)
+		s.dead.add(reg, a, c, text, connection)
+	case aem.Expired:
+		j.expired += n
+	case aem.Shed:
+		j.shed += n
+	}
+	if reg.spec.Once {
+		j.ended, j.started = true, false
+	}
+	s.leave(reg.app, a)
+	s.tell(reg, a.Event.ID, c)
+}
+
+// leave takes an activation out of its app's counts.
+func (s *Supervisor) leave(app *app, a *aem.Activation) {
+	drop(a.Event)
+	app.activations--
+	app.bytes -= a.Bytes
+	s.releaseAtLimit(app)
+}
+
+// completeRemoved ends an activation whose job was removed while it ran: its job's books are in the app's.
+func (s *Supervisor) completeRemoved(p *executor.Pool, a *aem.Activation, c aem.Completion) {
+	app := s.owners[p]
+	n := uint64(a.Event.Count)
+	app.removed.Running -= n
+	if c.Outcome == aem.Done {
+		app.removed.Done += n
+	} else {
+		app.removed.Shed += n
+	}
+	s.leave(app, a)
+}
+
+// failWaiting gives up what waits, at the end.
+func (s *Supervisor) failWaiting() {
+	stopped := aem.Completion{Outcome: aem.Failed, Reason: aem.ReasonStopped, Exit: -1}
+	for a, alarm := range s.retries {
+		alarm.Stop()
+		delete(s.retries, a)
+		s.giveUp(a, stopped)
+	}
+	for id := range s.jobs.all() {
+		reg := s.jobs.registration(s.jobs.get(id))
+		reg.pool.Remove(id, func(a *aem.Activation) { s.giveUp(a, stopped) })
+	}
+}
+
+// giveUp ends an activation that waits.
+func (s *Supervisor) giveUp(a *aem.Activation, c aem.Completion) {
+	j := s.jobs.get(a.Job)
+	j.waiting -= uint64(a.Event.Count)
+	s.end(j, s.jobs.registration(j), a, c)
+}
+
+// remove ends a job for good. What waits of it is shed, what runs may finish.
+func (s *Supervisor) remove(id aem.JobID) {
+	s.stop(id)
+	j := s.jobs.get(id)
+	reg := s.jobs.registration(j)
+	shed := aem.Completion{Outcome: aem.Shed, Exit: -1}
+	reg.pool.Remove(id, func(a *aem.Activation) { s.giveUp(a, shed) })
+	for a, alarm := range s.retries {
+		if a.Job == id {
+			alarm.Stop()
+			delete(s.retries, a)
+			s.giveUp(a, shed)
+		}
+	}
+	r, c := &reg.app.removed, j.counts()
+	r.Detected, r.Done, r.Failed = r.Detected+c.Detected, r.Done+c.Done, r.Failed+c.Failed
+	r.Expired, r.Shed, r.Running = r.Expired+c.Expired, r.Shed+c.Shed, r.Running+c.Running
+	reg.app.jobs = slices.DeleteFunc(reg.app.jobs, func(other aem.JobID) bool { return other == id })
+	s.jobs.remove(id)
+}
+
+// failures are the last failed completions of a job, as `ctl lookup` shows them.
+type failures []string
+
+// keptFailures is how many of them are kept.
+const keptFailures = 8
+
+func (f *failures) add(text string) {
+	if len(*f) == keptFailures {
+		*f = slices.Delete(*f, 0, 1)
+	}
+	*f = append(*f, text)
+}
+
+// report logs a failed attempt, in one form everywhere, and returns it. A wait of 0 means that there is no other.
+func (s *Supervisor) report(reg *registration, a *aem.Activation, c aem.Completion, h *executor.Spec, wait time.Duration) string {
+	attrs := []slog.Attr{
+		slog.String("app", reg.app.spec.Name), slog.String("event", reg.spec.Name), slog.String("handler", reg.handler),
+		slog.String("id", a.Event.ID.String()),
+		slog.String("attempt", strconv.Itoa(int(a.Attempt))+"/"+strconv.Itoa(h.Retries+1)),
+		slog.String("reason", string(c.Reason)),
+	}
+	text := func(name, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(name, value))
+		}
+	}
+	if c.Exit >= 0 {
+		attrs = append(attrs, slog.Int("exit", c.Exit))
+	}
+	text("signal", c.Signal)
+	text("syscall", c.Syscall)
+	attrs = append(attrs, slog.Duration("after", c.After.Round(time.Microsecond)))
+	if wait > 0 {
+		attrs = append(attrs, slog.String("retry", "in "+wait.Round(time.Millisecond).String()))
+	} else {
+		attrs = append(attrs, slog.String("retry", "no"))
+	}
+	text("err", c.Err)
+	text("stderr", c.Stderr)
+	s.log.LogAttrs(context.Background(), slog.LevelWarn, "failed", attrs...)
+	line := asText(attrs)
+	reg.failure.add(line)
+	return line
+}
+
+// asText is a record as the log's text form has it.
+func asText(attrs []slog.Attr) string {
+	var b strings.Builder
+	b.WriteString("failed")
+	for _, a := range attrs {
+		value := a.Value.String()
+		if strings.ContainsAny(value, " \"\n\t=") {
+			value = strconv.Quote(value)
+		}
+		b.WriteString(" " + a.Key + "=" + value)
+	}
+	return b.String()
+}
+
+// AgentTrouble takes what a pool reports: its agents cannot be made at the moment, or again. Without any left its jobs
+// take no more, so that their clients wait where they can be seen: in the kernel.
+func (s *Supervisor) AgentTrouble(p *executor.Pool, err error, down bool) {
+	app := s.owners[p]
+	if err != nil {
+		s.log.Error("no agent", "app", app.spec.Name, "handler", p.Spec().Name, "err", err)
+	} else {
+		s.Wake(p)
+	}
+	for _, id := range app.jobs {
+		if s.jobs.registration(s.jobs.get(id)).pool != p {
+			continue
+		}
+		if err == nil {
+			s.release(id, holdAgents)
+		} else if down {
+			s.hold(id, holdAgents)
+		}
+	}
+}

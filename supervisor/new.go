@@ -1,0 +1,220 @@
+package supervisor
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/internal/timing"
+	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// HostError is something that the options ask for and this host does not have, with the place that asks for it.
+type HostError struct {
+	Path string // of the key, as app.web.handler.greet
+	Err  error
+}
+
+func (e *HostError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap is the cause.
+func (e *HostError) Unwrap() error { return e.Err }
+
+// placed puts the place to an error; an error that has one keeps it.
+func placed(err error, path ...string) error {
+	var has *HostError
+	if errors.As(err, &has) {
+		return err
+	}
+	return &HostError{strings.Join(path, "."), err}
+}
+
+// New makes a supervisor of everything that can be made before the first event: it finds users, programs and policies,
+// makes cgroups, sweeps what a killed supervisor left behind, and opens the control socket. An error leaves nothing
+// behind; it is several HostErrors joined, where the options ask for what the host does not have.
+func New(o Options) (*Supervisor, error) {
+	s := &Supervisor{
+		options: o, started: time.Now(), sources: map[string]source.Source{}, owners: map[*executor.Pool]*app{},
+		retries: map[*aem.Activation]*timing.Alarm{}, waiters: map[aem.EventID]*waiter{},
+		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
+	}
+	s.watch.s, s.watch.wake = s, make(chan struct{}, 1)
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	s.announce()
+	return s, nil
+}
+
+func (s *Supervisor) open() (err error) {
+	if s.poller, err = source.NewPoller(); err != nil {
+		return err
+	}
+	if err = s.inbox.open(s.poller); err != nil {
+		return err
+	}
+	if s.log = s.options.Logger; s.log == nil {
+		if s.logs, err = newLogRing(s.options.Log, standardError()); err != nil {
+			return err
+		}
+		s.log = s.logs.logger()
+	}
+	if s.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return err
+	}
+	if dir := s.options.RuntimeDir; dir != "" {
+		if err = control.MakeRuntimeDir(dir); err != nil {
+			return err
+		}
+		c := s.options.Control
+		if s.socket, err = control.Listen(dir, fs.FileMode(c.Mode), c.Group); err != nil {
+			return err
+		}
+	}
+	if err = s.openState(); err != nil {
+		return err
+	}
+	return s.openApps()
+}
+
+// openState opens what outlives a run, and ends what a run that was killed left.
+func (s *Supervisor) openState() (err error) {
+	dead, dir := "", s.options.StateDir
+	if dir != "" {
+		if err = os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		dead = filepath.Join(dir, "dead")
+	}
+	if s.dead, err = openDead(dead, s.options.DeadLetters, s.log); err != nil {
+		return err
+	}
+	if s.tree, err = limits.OpenTree(treeName(s.options.RuntimeDir)); err != nil {
+		return err
+	}
+	killed, err := s.tree.Sweep()
+	if err != nil {
+		return err
+	}
+	if dir != "" {
+		var more int
+		if s.census, more, err = executor.OpenCensus(filepath.Join(dir, "processes")); err != nil {
+			return err
+		}
+		killed += more
+	}
+	if killed > 0 {
+		s.log.Warn("ended processes that a killed supervisor left", "processes", killed)
+	}
+	if s.denials, err = openDenials(s.poller, s.log); err != nil {
+		return err
+	}
+	s.scribe, err = executor.NewScribe(s.log)
+	return err
+}
+
+// treeName is the name of the supervisor's cgroups: `aem`, with a mark of its runtime folder where it is not the
+// default one, so that supervisors with different folders do not sweep each other's.
+func treeName(runtimeDir string) string {
+	if runtimeDir == "/run/aem" {
+		return "aem"
+	}
+	if runtimeDir == "" { // embedded: nobody comes after us under the same name
+		return fmt.Sprintf("aem-p%d", os.Getpid())
+	}
+	sum := sha256.Sum256([]byte(runtimeDir))
+	return "aem-" + hex.EncodeToString(sum[:4])
+}
+
+// openApps makes the apps, all errors at once.
+func (s *Supervisor) openApps() (err error) {
+	if s.stage, err = spawn.NewStage(min(max(1, len(s.options.Apps)), spawn.MaxSets)); err != nil {
+		return err
+	}
+	topics, err := s.source("topic")
+	if err != nil {
+		return err
+	}
+	s.topics = topics.(*source.Topics)
+	var errs []error
+	for i := range s.options.Apps {
+		a, err := s.openApp(&s.options.Apps[i])
+		if a != nil {
+			s.apps = append(s.apps, a)
+		}
+		if err == nil {
+			err = s.openPools(a)
+		}
+		if err == nil {
+			err = s.register(a)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// announce says at start what is weaker than it may seem.
+func (s *Supervisor) announce() {
+	for _, a := range s.apps {
+		processes := false
+		for i := range a.spec.Handlers {
+			processes = processes || a.spec.Handlers[i].Agent == executor.Process
+		}
+		if !processes {
+			continue
+		}
+		if a.spec.SeccompUnset {
+			s.log.Warn("no policy.seccomp is given: handlers run without a system call policy", "app", a.spec.Name)
+		}
+		if int(a.work.Account.UID) == os.Geteuid() {
+			s.log.Warn("handlers run as the supervisor's own user: their limits are advisory", "app", a.spec.Name)
+		}
+		if a.work.Filter != nil && s.denials.why != "" {
+			s.log.Warn("denied system calls will be syscall=unknown", "app", a.spec.Name, "why", s.denials.why)
+		}
+		if !a.work.Group.Kills() {
+			s.log.Warn("no cgroup: what a handler leaves behind is killed by its process group, and as found under us", "app", a.spec.Name)
+		}
+	}
+}
+
+// CheckHost finds what the options ask for and this host does not have, without making or changing anything that
+// stays.
+func CheckHost(o Options) []*HostError {
+	o.RuntimeDir, o.StateDir, o.Ready = "", "", nil
+	s, err := New(o)
+	if err == nil {
+		err = s.close()
+	}
+	return hostErrors(err)
+}
+
+// hostErrors takes joined errors apart.
+func hostErrors(err error) []*HostError {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*HostError
+		for _, e := range joined.Unwrap() {
+			all = append(all, hostErrors(e)...)
+		}
+		return all
+	}
+	var host *HostError
+	if errors.As(err, &host) {
+		return []*HostError{host}
+	}
+	return []*HostError{{"", err}}
+}

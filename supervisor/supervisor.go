@@ -1,0 +1,337 @@
+// Package supervisor is the loop: it owns the jobs, turns what sources detect into activations, gives them to agents
+// and keeps the books of how each ended.
+//
+// # One turn of the loop
+//
+//  1. detect: the poller waits; sources read a bounded batch and call Detected for each event and job.
+//  2. activate: Detected counts the event, makes its activation and queues it in its handler's pool. At a limit of the
+//     app the job's source is held, so that nothing is detected that there is no room for.
+//  3. complete: agents that answered or ended call Completed; the event gets its fate, another attempt or its place in
+//     the queue back. What other goroutines want done (Post) and alarms that are due come next.
+//  4. run: of the heads of all queues whose pool has a free agent, the one with the highest priority and then the
+//     lowest number is run, until none is left or the turn has had its share.
+//
+// Everything here belongs to the loop's goroutine unless it says otherwise; there is no lock on a job. The loop makes
+// no process, waits for none and writes no log. A copy into a handler's memory is made in step 4 only, as the last
+// thing done for an activation: if one never returns, another thread goes on with the loop as it stands.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/internal/sys"
+	"github.com/aem-exec/aem-exec/internal/timing"
+	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// runsPerTurn bounds how many activations one turn runs before the poller is asked again.
+const runsPerTurn = 64
+
+// Supervisor runs handlers when events happen, from New until Run has returned.
+type Supervisor struct {
+	options Options
+	log     *slog.Logger
+	logs    *logRing // nil when the embedder gave the logger
+
+	poller  *source.Poller
+	alarms  timing.Alarms
+	inbox   inbox
+	watch   watchdog
+	sources map[string]source.Source
+	topics  *source.Topics
+
+	jobs    registry
+	apps    []*app
+	pools   []*executor.Pool
+	owners  map[*executor.Pool]*app
+	active  []*executor.Pool // those whose queue may have something to run
+	retries map[*aem.Activation]*timing.Alarm
+	waiters map[aem.EventID]*waiter
+	lastID  aem.EventID
+	lastSeq uint64
+	started time.Time
+
+	tree    *limits.Tree
+	stage   *spawn.Stage
+	scribe  *executor.Scribe
+	census  *executor.Census
+	null    *os.File
+	denials *denials
+	dead    *deadLetters
+	socket  *control.Listener
+
+	phase phase
+	grace timing.Alarm
+	done  chan struct{} // closed when the loop has ended
+}
+
+// phase is how far the supervisor's life has come.
+type phase uint8
+
+const (
+	starting phase = iota
+	running
+	draining // told to stop: nothing is detected, what runs may finish
+	killing  // the grace is over
+	over
+)
+
+// Run detects events and runs handlers until ctx ends; then nothing is detected any more, and what runs may finish
+// within the grace. When it returns, no process, goroutine, descriptor, cgroup or socket of the supervisor is left.
+func (s *Supervisor) Run(ctx context.Context) error {
+	previous := runtime.GOMAXPROCS(0)
+	// With fewer Ps than busy threads the loop waits for one behind goroutines that compute.
+	runtime.GOMAXPROCS(max(previous, runtime.NumCPU(), s.lockedThreads()+2))
+	defer runtime.GOMAXPROCS(previous)
+
+	serving, stopServing := context.WithCancel(context.Background())
+	var servers sync.WaitGroup
+	if s.socket != nil {
+		servers.Go(func() {
+			if err := s.socket.Serve(serving, s.answer, s.log); err != nil {
+				s.log.Error("control socket is gone", "err", err)
+			}
+		})
+	}
+	servers.Go(func() { s.watch.run(serving) })
+	stop := context.AfterFunc(ctx, func() { s.Post(s.drain) })
+
+	s.Post(s.begin)
+	go s.loop(nil)
+	<-s.done
+
+	stop()
+	stopServing()
+	servers.Wait()
+	return s.close()
+}
+
+// Kill ends the grace of a supervisor that was told to stop. It may be called from anywhere.
+func (s *Supervisor) Kill() { s.Post(func() { s.drain(); s.kill() }) }
+
+// Alive returns when the loop has done a turn, or ctx has ended first. It may be called from anywhere.
+func (s *Supervisor) Alive(ctx context.Context) error {
+	turned := make(chan struct{})
+	s.Post(func() { close(turned) })
+	select {
+	case <-turned:
+	case <-s.done:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the loop: %w", ctx.Err())
+	}
+	return nil
+}
+
+// lockedThreads is how many goroutines have an OS thread of their own: the loop and each app's lane.
+func (s *Supervisor) lockedThreads() int { return 1 + len(s.apps) }
+
+// loop is the loop's goroutine, on a thread of its own. After a copy that stuck it is started again, with first to be
+// done before anything else.
+func (s *Supervisor) loop(first func()) {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	sys.ExactSleep()       //nolint:errcheck // then timers are up to 50 us late
+	if first != nil {
+		first()
+	}
+	for s.phase != over {
+		s.turn()
+	}
+	close(s.done)
+}
+
+func (s *Supervisor) turn() {
+	if err := s.poller.Wait(s.patience()); err != nil {
+		panic("aem: internal error: " + err.Error()) // epoll_wait refuses only what a bug can give it
+	}
+	s.inbox.take()
+	s.alarms.Run(timing.Now())
+	s.settle()
+	s.run()
+}
+
+// patience is how long the poller may wait.
+func (s *Supervisor) patience() time.Duration {
+	if s.next() != nil || s.inbox.waiting() {
+		return 0
+	}
+	at, ok := s.alarms.Next()
+	if !ok {
+		return -1
+	}
+	return max(0, time.Duration(at-timing.Now()))
+}
+
+// run is step 4.
+func (s *Supervisor) run() {
+	for range runsPerTurn {
+		p := s.next()
+		if p == nil {
+			return
+		}
+		s.runs(p)
+		p.Run()
+	}
+}
+
+// next is the pool whose head is to be run now, nil when there is nothing to run. Pools that have nothing waiting are
+// taken off the list of active ones on the way.
+func (s *Supervisor) next() *executor.Pool {
+	var best *executor.Pool
+	var head *aem.Activation
+	for i := 0; i < len(s.active); i++ {
+		p := s.active[i]
+		a, ok := p.Head()
+		if !ok {
+			if p.Empty() {
+				last := len(s.active) - 1
+				s.active[i], s.active = s.active[last], s.active[:last]
+				i--
+			}
+			continue
+		}
+		if head == nil || a.Priority > head.Priority || a.Priority == head.Priority && a.Seq < head.Seq {
+			best, head = p, a
+		}
+	}
+	return best
+}
+
+// Post has f called on the loop. It may be called from anywhere.
+func (s *Supervisor) Post(f func()) { s.inbox.put(f) }
+
+// ask calls f on the loop and waits for it. It reports false when the loop has ended. Not for the loop itself.
+func (s *Supervisor) ask(f func()) bool {
+	done := make(chan struct{})
+	s.Post(func() { f(); close(done) })
+	select {
+	case <-done:
+		return true
+	case <-s.done:
+		return false
+	}
+}
+
+// begin starts what the options say is to be started.
+func (s *Supervisor) begin() {
+	s.phase = running
+	for _, p := range s.pools {
+		if s.owners[p].spec.Start {
+			p.Start()
+		}
+	}
+	for id := range s.jobs.all() {
+		j := s.jobs.get(id)
+		if reg := s.jobs.registration(j); reg.spec.Start && reg.app.spec.Start {
+			s.start(id)
+		}
+	}
+	if ready := s.options.Ready; ready != nil {
+		path := ""
+		if s.socket != nil {
+			path = s.socket.Path()
+		}
+		ready(s.jobs.count(), len(s.apps), path)
+	}
+}
+
+// drain begins the end: nothing is detected any more, agents without an event are told to end.
+func (s *Supervisor) drain() {
+	if s.phase >= draining {
+		return
+	}
+	s.phase = draining
+	for id := range s.jobs.all() {
+		s.stop(id)
+	}
+	s.failWaiting()
+	for _, p := range s.pools {
+		p.Stop()
+	}
+	s.alarms.After(&s.grace, s.options.Grace, s.kill)
+}
+
+// kill ends the grace.
+func (s *Supervisor) kill() {
+	if s.phase >= killing {
+		return
+	}
+	s.phase = killing
+	for _, p := range s.pools {
+		p.Kill()
+	}
+	s.alarms.After(&s.grace, killPatience, func() {
+		s.log.Error("agents are left that nothing could end")
+		s.phase = over
+	})
+}
+
+// killPatience is how long killed processes may take to be gone: the kernel has to free their memory.
+const killPatience = 5 * time.Second
+
+// settle ends the loop when all agents are gone.
+func (s *Supervisor) settle() {
+	if s.phase < draining {
+		return
+	}
+	for _, p := range s.pools {
+		if !p.Ended() {
+			return
+		}
+	}
+	s.grace.Stop()
+	s.phase = over
+}
+
+// close lets go of everything, in the reverse order of New. Errors are told together.
+func (s *Supervisor) close() error {
+	var errs []error
+	for _, src := range s.sources {
+		src.Close()
+	}
+	for _, a := range s.apps {
+		errs = append(errs, a.close())
+	}
+	s.inbox.take() // what the lanes posted last
+	if s.scribe != nil {
+		s.scribe.Close()
+	}
+	if s.stage != nil {
+		s.stage.Close()
+	}
+	if s.denials != nil {
+		s.denials.close()
+	}
+	if s.dead != nil {
+		errs = append(errs, s.dead.close())
+	}
+	if s.census != nil {
+		errs = append(errs, s.census.Close())
+	}
+	if s.tree != nil {
+		errs = append(errs, s.tree.Close())
+	}
+	if s.null != nil {
+		errs = append(errs, s.null.Close())
+	}
+	if s.socket != nil {
+		errs = append(errs, s.socket.Close())
+	}
+	s.inbox.close()
+	s.poller.Close()
+	if s.logs != nil {
+		s.logs.close()
+	}
+	return errors.Join(errs...)
+}
