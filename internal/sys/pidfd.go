@@ -49,10 +49,18 @@ func PidfdSendSignal(pidfd int, sig syscall.Signal) error {
 
 // WaitPIDFD waits until a child has ended, and reaps it; with nohang it only looks, and ok is false while it runs.
 func WaitPIDFD(pidfd int, nohang bool) (exit Exit, ok bool, err error) {
-	options := WEXITED | WALL
 	if nohang {
-		options |= WNOHANG
+		return waitExit(pidfd, WEXITED|WALL|WNOHANG)
 	}
+	return waitExit(pidfd, WEXITED|WALL)
+}
+
+// PeekExit tells how a child ended and leaves it to be reaped; ok is false while it runs.
+func PeekExit(pidfd int) (exit Exit, ok bool, err error) {
+	return waitExit(pidfd, WEXITED|WALL|WNOHANG|WNOWAIT)
+}
+
+func waitExit(pidfd, options int) (exit Exit, ok bool, err error) {
 	info, err := waitid(pidfd, options)
 	if err != nil || info.pid == 0 {
 		return Exit{}, false, err
