@@ -35,7 +35,8 @@ type target struct {
 
 const unwritten = -1
 
-const reach = 255 // the longest conditional jump
+// reach is the longest conditional jump, less the instruction that bringing its other target near may put in between.
+const reach = 254
 
 var jumps = [...]bpf.JumpTest{equal: bpf.JumpEqual, greater: bpf.JumpGreaterThan, greaterOrEqual: bpf.JumpGreaterOrEqual}
 
@@ -114,56 +115,44 @@ func (a *assembler) equal(offset, mask, value uint32, yes, no target) target {
 	}
 	next := a.jump(bpf.JumpEqual, value, yes, no)
 	if mask != ^uint32(0) {
-		next = a.before(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: mask}, next)
+		next = a.write(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: mask})
 	}
 	return a.load(offset, next)
 }
 
-// load writes a load, unless the answer is already known.
+// load writes a load before next, which is what was written last, or an answer, which needs none.
 func (a *assembler) load(offset uint32, next target) target {
 	if next.at == unwritten {
 		return next
 	}
-	return a.before(bpf.LoadAbsolute{Off: offset, Size: wordSize}, next)
+	return a.write(bpf.LoadAbsolute{Off: offset, Size: wordSize})
 }
 
 // jump writes a conditional jump.
 func (a *assembler) jump(cond bpf.JumpTest, value uint32, yes, no target) target {
-	if yes == no {
-		return yes
-	}
-	yesAt := a.near(yes, 1) // bringing no near may take one instruction
-	noAt := a.near(no, 0)
+	yesAt, noAt := a.near(yes), a.near(no)
 	at := len(a.code)
 	return a.write(bpf.JumpIf{Cond: cond, Val: value, SkipTrue: uint8(at - yesAt - 1), SkipFalse: uint8(at - noAt - 1)})
 }
 
-// before writes an instruction that goes on with next.
-func (a *assembler) before(in bpf.Instruction, next target) target {
-	if at := a.near(next, 0); at != len(a.code)-1 {
-		a.write(bpf.Jump{Skip: uint32(len(a.code) - at - 1)})
-	}
-	return a.write(in)
-}
-
-// near returns an instruction that leads to t and that a jump reaches from after the given number of others.
-func (a *assembler) near(t target, others int) int {
+// near returns an instruction that leads to t and is within reach.
+func (a *assembler) near(t target) int {
 	at, written := t.at, true
 	if t.at == unwritten {
 		at, written = a.answers[t.answer]
 	}
-	switch here := len(a.code) + others; {
-	case written && here-at-1 <= reach:
-		return at
+	switch skip := len(a.code) - at - 1; {
+	case written && skip <= reach:
 	case t.at == unwritten:
 		at = a.write(bpf.RetConstant{Val: t.answer}).at
 		a.answers[t.answer] = at
-		return at
 	default:
-		return a.write(bpf.Jump{Skip: uint32(len(a.code) - at - 1)}).at
+		at = a.write(bpf.Jump{Skip: uint32(skip)}).at
 	}
+	return at
 }
 
+// write puts an instruction before all that is written.
 func (a *assembler) write(in bpf.Instruction) target {
 	a.code = append(a.code, in)
 	return target{at: len(a.code) - 1}

@@ -95,7 +95,7 @@ func number(spans []span, b *book, a Arch) []span {
 	named, last := base+uint32(newest[a]), base
 	for i := range syscallTable {
 		if nr, ok := syscallTable[i].number(a); ok {
-			verdicts[nr] = b.verdict(syscallTable[i].name)
+			verdicts[nr] = b.verdictOn(a, syscallTable[i].name)
 			last = max(last, nr)
 		}
 	}

@@ -30,15 +30,29 @@ func judge(p *specs.LinuxSeccomp, c call) uint32 {
 	if !ok || !listed {
 		return kill
 	}
-	for _, conditional := range []bool{false, true} {
-		for _, s := range p.Syscalls {
-			answer := errnoAnswer(s.Action, s.ErrnoRet)
-			if s.Names[0] == name && (len(s.Args) > 0) == conditional && answer != otherwise && passes(s.Args, c.args, a) {
-				return answer
-			}
+	if answer, ok := find(p, name, func(s specs.LinuxSyscall) bool { return len(s.Args) == 0 }); ok {
+		return answer
+	}
+	if answer, ok := find(p, name, func(s specs.LinuxSyscall) bool { return passes(s.Args, c.args, a) }); ok {
+		return answer
+	}
+	if a == X86 && name == "socketcall" && uint32(c.args[0]) == 1 {
+		if answer, ok := find(p, "socket", func(s specs.LinuxSyscall) bool { return len(s.Args) == 0 }); ok {
+			return answer
 		}
 	}
 	return otherwise
+}
+
+// find returns the answer of the first rule for a name that a condition is true of and that is not the default's.
+func find(p *specs.LinuxSeccomp, name string, condition func(specs.LinuxSyscall) bool) (uint32, bool) {
+	for _, s := range p.Syscalls {
+		answer := errnoAnswer(s.Action, s.ErrnoRet)
+		if s.Names[0] == name && answer != errnoAnswer(p.DefaultAction, p.DefaultErrnoRet) && condition(s) {
+			return answer, true
+		}
+	}
+	return 0, false
 }
 
 func errnoAnswer(a specs.LinuxSeccompAction, errno *uint) uint32 {
@@ -166,28 +180,36 @@ func agree(t *rapid.T) {
 
 func TestProgramAgreesWithProfile(t *testing.T) { rapid.Check(t, agree) }
 
-// TestLongProgram has leaves far beyond a conditional jump's reach.
+// TestLongProgram has leaves of all lengths around a conditional jump's reach and beyond, to be jumped over and between.
 func TestLongProgram(t *testing.T) {
-	p := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
-	for i := range uint64(250) {
-		errno := uint(i % 90)
-		for _, name := range []string{"read", "ioctl", "clone3"} {
-			p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{Names: []string{name}, Action: specs.ActErrno, ErrnoRet: &errno,
-				Args: []specs.LinuxSeccompArg{{Index: uint(i % 6), Value: i, Op: specs.OpEqualTo}}})
-		}
-	}
-	prog, err := Compile(p, X86_64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	vm := machine(t, prog)
-	for _, name := range []string{"read", "write", "ioctl", "clone3"} {
-		for v := range uint64(250) {
-			for _, c := range []call{callOf(t, X86_64, name, v, v, v, v, v, v), callOf(t, X86_64, name, v+7, 400, v)} {
-				if got, want := run(t, vm, c), judge(p, c); got != want {
-					t.Fatalf("%s%v answers %#x, want %#x (%d instructions)", name, c.args, got, want, len(prog.Insns))
-				}
+	for length := range uint64(200) {
+		p := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
+		for i := range length {
+			errno := uint(i % 90)
+			for _, name := range []string{"read", "ioctl", "clone3"} {
+				p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{Names: []string{name}, Action: specs.ActErrno, ErrnoRet: &errno,
+					Args: []specs.LinuxSeccompArg{{Index: uint(i % 6), Value: i, Op: specs.OpEqualTo}}})
 			}
+		}
+		prog, err := Compile(p, X86_64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		vm := machine(t, prog)
+		check := func(c call) {
+			if got, want := run(t, vm, c), judge(p, c); got != want {
+				t.Fatalf("%d rules: %+v answers %#x, want %#x", length, c, got, want)
+			}
+		}
+		for _, name := range []string{"read", "write", "lseek", "rt_sigprocmask", "ioctl", "pread64", "io_uring_setup", "pidfd_open",
+			"clone3", "close_range", "openat2"} {
+			last := length - 1
+			for _, v := range []uint64{0, 1, length / 2, last, length} {
+				check(callOf(t, X86_64, name, v, v, v, v, v, v))
+			}
+		}
+		for _, nr := range []uint32{472, 600, sys.X32_SYSCALL_BIT - 1, sys.X32_SYSCALL_BIT, nobody - 1, nobody} {
+			check(call{audit: sys.AUDIT_ARCH_X86_64, nr: nr})
 		}
 	}
 }

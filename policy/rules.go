@@ -95,18 +95,21 @@ func newBook(p *specs.LinuxSeccomp) *book {
 
 func merge(earlier, later []rule) []rule {
 	switch {
-	case len(earlier) > 0 && len(earlier[0].tests) == 0:
+	case final(earlier):
 		return earlier
-	case len(later[0].tests) == 0:
+	case final(later):
 		return later
 	}
 	return slices.Concat(earlier, later)
 }
 
+// final reports whether rules answer every call: such a rule stands alone.
+func final(rules []rule) bool { return len(rules) == 1 && len(rules[0].tests) == 0 }
+
 // verdict returns what becomes of a system call.
 func (b *book) verdict(name string) verdict {
 	rules := b.rules[name]
-	if len(rules) > 0 && len(rules[0].tests) == 0 {
+	if final(rules) {
 		return rules
 	}
 	return append(slices.Clip(rules), rule{answer: b.otherwise})
