@@ -74,6 +74,7 @@ func (p *process) reap() (exit sys.Exit, ok bool, err error) {
 		}
 	}
 	if p.copying == nil {
+		p.crew.work.Loop.Reaped(p.pid)
 		return sys.WaitPIDFD(p.pidfd, true)
 	}
 	return exit, true, nil

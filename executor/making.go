@@ -1,8 +1,10 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/directcopy"
@@ -31,6 +33,9 @@ func (p *process) spawn(m *spawn.Maker) error {
 		return err
 	}
 	child, err := m.Spawn(p.crew.plan, v)
+	if errors.Is(err, syscall.E2BIG) {
+		err = &unfitError{err}
+	}
 	if stdin >= 0 {
 		sys.Close(stdin)
 	}
@@ -60,12 +65,15 @@ func (p *process) arguments(v *spawn.Vars) error {
 	for _, t := range c.argv {
 		arg, err := t.Expand(lookup)
 		if err != nil {
-			return err
+			return &unfitError{err}
 		}
 		v.Args = append(v.Args, arg)
 	}
 	return nil
 }
+
+// unfitError says that the event itself keeps a process from being made: another try would fail in the same way.
+type unfitError struct{ error }
 
 // descriptors lays out what the process inherits. The one that is made for it alone is returned, to be closed.
 func (p *process) descriptors(v *spawn.Vars) (stdin int, err error) {
@@ -79,7 +87,7 @@ func (p *process) descriptors(v *spawn.Vars) (stdin int, err error) {
 		text := p.bound.Event.Data
 		if p.crew.pool.spec.Handover == Stdin {
 			if text, err = cloudEvent(p.crew.work.App, p.crew.pool.spec.Name, p.bound); err != nil {
-				return -1, fmt.Errorf("write event as JSON: %w", err)
+				return -1, &unfitError{fmt.Errorf("write event as JSON: %w", err)}
 			}
 		}
 		if stdin, err = sealed(text); err != nil {

@@ -22,6 +22,9 @@ type Pool struct {
 type Loop interface {
 	// Post has f called on the loop.
 	Post(f func())
+	// Born and Reaped tell of processes that were made, and that are waited for and gone.
+	Born(pid int)
+	Reaped(pid int)
 	// Completed takes back an activation whose attempt has ended.
 	Completed(p *Pool, a *aem.Activation, c aem.Completion)
 	// Wake says that the pool may have something to run now.

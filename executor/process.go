@@ -76,6 +76,7 @@ func (p *process) made(err error) {
 		return
 	}
 	p.born = now()
+	c.work.Loop.Born(p.pid)
 	if p.bound != nil {
 		p.used = true
 	}
@@ -97,11 +98,17 @@ func (p *process) unmade(err error) {
 	if a == nil && len(p.flights) > 0 {
 		a = p.flights[0].a
 	}
-	c.trouble(err)
+	completion := aem.Completion{Outcome: aem.Returned, Reason: aem.ReasonSpawn, Exit: -1, Err: err.Error()}
+	var unfit *unfitError
+	if errors.As(err, &unfit) {
+		completion.Outcome = aem.Failed // no process could ever be given this event
+	} else {
+		c.trouble(err)
+	}
 	c.forget(p)
 	if a != nil {
 		c.busy--
-		c.pool.complete(a, aem.Completion{Outcome: aem.Returned, Reason: aem.ReasonSpawn, Exit: -1, Err: err.Error()})
+		c.pool.complete(a, completion)
 	}
 }
 
@@ -166,15 +173,22 @@ func (p *process) heard(uint32) {
 	switch {
 	case errors.Is(err, io.EOF):
 		p.unwatch(1)
-		if !p.ending && !p.ready {
-			p.detail = "it closed its channel before it was ready"
-		}
+		p.hungUp()
 	case err != nil:
 		p.lie(err)
 	case step == directcopy.Greeted:
 		p.greeted()
 	case step == directcopy.Proved:
 		p.proved()
+	}
+}
+
+// hangUpWait is how long a process may live on after it closed its channel: the channel of one that ends closes first.
+const hangUpWait = 200 * time.Millisecond
+
+func (p *process) hungUp() {
+	if !p.ending {
+		p.crew.work.Alarms.After(&p.killing, hangUpWait, func() { p.lie(errors.New("it closed its channel")) })
 	}
 }
 
@@ -296,6 +310,7 @@ func (p *process) Freed() {
 	}
 	if p.zombie {
 		sys.WaitPIDFD(p.pidfd, true) //nolint:errcheck // how it ended was read before
+		p.crew.work.Loop.Reaped(p.pid)
 		sys.Close(p.pidfd)
 		p.pidfd = 0
 	}

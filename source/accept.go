@@ -172,9 +172,18 @@ func (l *listener) detect(conn int, peer sys.Peer) {
 
 func endName(p sys.Peer) string {
 	if p.Unix {
-		return "unix:" + p.Path
+		return "unix:" + strings.Map(printable, p.Path)
 	}
 	return p.IP.String()
+}
+
+// printable keeps what a client may choose as its own name from being more than text: a NUL would end it early
+// wherever a fact becomes an argument or a variable.
+func printable(r rune) rune {
+	if r < ' ' || r == 0x7f {
+		return '?'
+	}
+	return r
 }
 
 // pause holds the listener for a while: its clients wait in the kernel, and it never gives up.

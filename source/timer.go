@@ -59,6 +59,18 @@ func (s *timers) Resume(id aem.JobID) {
 
 func (s *timers) Close() { s.alarm.Stop() }
 
+// Kept is how many events of a held job have fallen due.
+func (s *timers) Kept(id aem.JobID) uint64 {
+	t, now := s.jobs[id], timing.Now()
+	switch {
+	case t == nil || t.due == 0 || t.due > now:
+		return 0
+	case t.every == 0:
+		return 1
+	}
+	return uint64((now-t.due)/int64(t.every)) + 1
+}
+
 // Next is when a job's next event is due.
 func (s *timers) Next(id aem.JobID) (at time.Time, ok bool) {
 	t := s.jobs[id]

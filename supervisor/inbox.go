@@ -27,7 +27,11 @@ func (b *inbox) open(p *source.Poller) (err error) {
 	return err
 }
 
-func (b *inbox) close() { sys.Close(b.bell) }
+func (b *inbox) close() {
+	if b.bell != 0 {
+		sys.Close(b.bell)
+	}
+}
 
 func (b *inbox) put(f func()) {
 	b.mu.Lock()

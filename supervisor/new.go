@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
 	"github.com/aem-exec/aem-exec/limits"
 	"github.com/aem-exec/aem-exec/source"
@@ -50,6 +52,7 @@ func New(o Options) (*Supervisor, error) {
 		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
 	}
 	s.watch.s, s.watch.wake = s, make(chan struct{}, 1)
+	s.orphans.s, s.orphans.own = s, map[int]bool{}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -69,6 +72,11 @@ func (s *Supervisor) open() (err error) {
 			return err
 		}
 		s.log = s.logs.logger()
+	}
+	if s.options.Whole {
+		if err = errors.Join(sys.BecomeSubreaper(), sys.CloseToOthers()); err != nil {
+			return fmt.Errorf("become a supervisor: %w", err)
+		}
 	}
 	if s.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return err
@@ -192,7 +200,8 @@ func (s *Supervisor) announce() {
 // CheckHost finds what the options ask for and this host does not have, without making or changing anything that
 // stays.
 func CheckHost(o Options) []*HostError {
-	o.RuntimeDir, o.StateDir, o.Ready = "", "", nil
+	o.RuntimeDir, o.StateDir, o.Ready, o.Whole = "", "", nil, false
+	o.Logger = slog.New(slog.DiscardHandler)
 	s, err := New(o)
 	if err == nil {
 		err = s.close()

@@ -23,6 +23,9 @@ type Options struct {
 	Apps        []App
 
 	Version string // of the program, for whoever asks
+	// Whole says that the program is a supervisor and nothing else: it takes in what handlers leave behind, as their
+	// subreaper, and is closed to other processes' eyes.
+	Whole bool
 
 	// Ready is called on the loop when everything that is to be started has been; path is that of the control socket.
 	Ready func(jobs, apps int, path string)

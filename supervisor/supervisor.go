@@ -69,6 +69,7 @@ type Supervisor struct {
 	census  *executor.Census
 	null    *os.File
 	denials *denials
+	orphans orphans
 	dead    *deadLetters
 	socket  *control.Listener
 
@@ -106,6 +107,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		})
 	}
 	servers.Go(func() { s.watch.run(serving) })
+	if s.options.Whole {
+		servers.Go(func() { s.orphans.run(serving) })
+	}
 	stop := context.AfterFunc(ctx, func() { s.Post(s.drain) })
 
 	s.Post(s.begin)
@@ -328,8 +332,10 @@ func (s *Supervisor) close() error {
 	if s.socket != nil {
 		errs = append(errs, s.socket.Close())
 	}
-	s.inbox.close()
-	s.poller.Close()
+	if s.poller != nil {
+		s.inbox.close()
+		s.poller.Close()
+	}
 	if s.logs != nil {
 		s.logs.close()
 	}

@@ -1,0 +1,102 @@
+package supervisor
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// orphans are processes whose parents, our handlers, have ended: as a subreaper the supervisor gets them. It waits for
+// those that end, and kills those that live where no cgroup does it. A process counts as an orphan when it was seen
+// twice: one that a lane has just made is not known at once.
+type orphans struct {
+	s    *Supervisor
+	own  map[int]bool // the processes that agents made and wait for themselves
+	seen map[int]bool
+}
+
+// orphanWait is between a child's end and a look at who else is there, and between two looks.
+const orphanWait = time.Second
+
+// Born tells of a process that an agent made.
+func (s *Supervisor) Born(pid int) { s.orphans.own[pid] = true }
+
+// Reaped tells that it is gone.
+func (s *Supervisor) Reaped(pid int) { delete(s.orphans.own, pid) }
+
+// run looks for orphans when a child has ended, until none is left.
+func (o *orphans) run(ctx context.Context) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	defer signal.Stop(ended)
+	for {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return
+		}
+		for left := true; left; {
+			select {
+			case <-time.After(orphanWait):
+			case <-ctx.Done():
+				return
+			}
+			children := childrenOfOurs()
+			o.s.ask(func() { left = o.look(children) })
+		}
+	}
+}
+
+// look takes in what is ours to take in, and reports whether there may be more.
+func (o *orphans) look(children []int) (left bool) {
+	seen := map[int]bool{}
+	for _, pid := range children {
+		if o.own[pid] {
+			continue
+		}
+		if !o.seen[pid] {
+			seen[pid], left = true, true
+			continue
+		}
+		if reaped := sys.ReapOrphan(pid); !reaped && o.killable(pid) {
+			sys.Kill(pid, syscall.SIGKILL)
+			seen[pid], left = true, true
+		}
+	}
+	o.seen = seen
+	return left
+}
+
+// killable reports whether a living orphan is to be killed: no cgroup does it, no handler wants its leftovers left,
+// and it belongs to no session of an agent that still lives.
+func (o *orphans) killable(pid int) bool {
+	for _, p := range o.s.pools {
+		if h := p.Spec(); h.Agent == executor.Process && (h.Leftover == executor.LeaveLeftover || o.s.owners[p].work.Group.Kills()) {
+			return false
+		}
+	}
+	return !o.own[sys.Session(pid)]
+}
+
+// childrenOfOurs are the processes whose parent is one of our threads; man 5 proc, /proc/PID/task/TID/children.
+func childrenOfOurs() []int {
+	var pids []int
+	files, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // a thread that has just ended has none
+		for _, field := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
