@@ -72,12 +72,12 @@ const nobody = math.MaxUint32
 // sections lays out the numbers of all architectures of a profile, the native one first because it is met most.
 func sections(b *book, native Arch, others []specs.Arch) []section {
 	listed := func(a Arch) bool { return slices.Contains(others, specs.Arch(a.Name())) }
-	own := number(nil, b, native)
+	own := appendSpans(nil, b, native)
 	if native != X86_64 {
 		return []section{{native.Audit(), own}}
 	}
 	if listed(X32) {
-		own = number(own, b, X32)
+		own = appendSpans(own, b, X32)
 	} else {
 		own = extend(own, span{first: sys.X32_SYSCALL_BIT, verdict: always(sys.SECCOMP_RET_KILL_PROCESS)})
 	}
@@ -85,11 +85,11 @@ func sections(b *book, native Arch, others []specs.Arch) []section {
 	if !listed(X86) {
 		return []section{{native.Audit(), own}}
 	}
-	return []section{{native.Audit(), own}, {X86.Audit(), number(nil, b, X86)}}
+	return []section{{native.Audit(), own}, {X86.Audit(), appendSpans(nil, b, X86)}}
 }
 
-// number appends the spans of an architecture, up to the last possible number.
-func number(spans []span, b *book, a Arch) []span {
+// appendSpans appends the spans of an architecture, up to the last possible number.
+func appendSpans(spans []span, b *book, a Arch) []span {
 	verdicts := map[uint32]verdict{}
 	base := archInfo[a].base
 	named, last := base+uint32(newest[a]), base

@@ -70,7 +70,7 @@ func (a accounts) user(spec string) (id Identity, known bool, err error) {
 		number, isNumber = uint32(os.Geteuid()), true
 	}
 	found, err := user.ParsePasswdFileFilter(a.passwd, func(u user.User) bool {
-		return u.Name == spec || isNumber && u.Uid == int(number)
+		return spec != "" && u.Name == spec || isNumber && u.Uid == int(number)
 	})
 	if err != nil && !os.IsNotExist(err) {
 		return Identity{}, false, fmt.Errorf("find user %q: %v", spec, err)
@@ -78,6 +78,9 @@ func (a accounts) user(spec string) (id Identity, known bool, err error) {
 	id = Identity{UID: number, Name: strconv.Itoa(int(number)), Home: "/", Shell: "/bin/sh"}
 	if i := max(slices.IndexFunc(found, func(u user.User) bool { return u.Name == spec }), 0); i < len(found) {
 		u := found[i]
+		if !isID(u.Uid) || !isID(u.Gid) {
+			return Identity{}, false, fmt.Errorf("find user %q: %s says %d:%d, which are no ids", spec, a.passwd, u.Uid, u.Gid)
+		}
 		id = Identity{UID: uint32(u.Uid), GID: uint32(u.Gid), Name: u.Name, Home: u.Home, Shell: u.Shell}
 		known = true
 	}
@@ -97,7 +100,7 @@ func (a accounts) gid(spec string) (uint32, error) {
 	if err != nil && !os.IsNotExist(err) {
 		return 0, fmt.Errorf("find group %q: %v", spec, err)
 	}
-	if len(found) > 0 {
+	if len(found) > 0 && isID(found[0].Gid) {
 		return uint32(found[0].Gid), nil
 	}
 	if number, ok := parseID(spec); ok {
@@ -131,8 +134,10 @@ func ownGroups() ([]uint32, error) {
 	return ids, nil
 }
 
-// parseID reads a number; the highest is not one, it means "no change" to setresuid(2).
 func parseID(s string) (uint32, bool) {
-	n, err := strconv.ParseUint(s, 10, 32)
-	return uint32(n), err == nil && n < math.MaxUint32
+	n, err := strconv.Atoi(s)
+	return uint32(n), err == nil && isID(n)
 }
+
+// isID reports whether n can be an id; the highest number means "no change" to setresuid(2).
+func isID(n int) bool { return 0 <= n && n < math.MaxUint32 }

@@ -15,7 +15,7 @@ func TestIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(files.passwd, "root:x:0:0::/root:/bin/bash\nweb:x:33:33::/srv:/bin/sh\n1000:x:7:8::/odd:/bin/odd\nthousand:x:1000:1000::/t:/bin/t\n")
+	write(files.passwd, "root:x:0:0::/root:/bin/bash\nweb:x:33:33::/srv:/bin/sh\n1000:x:7:8::/odd:/bin/odd\nthousand:x:1000:1000::/t:/bin/t\nminus:x:-1:-1::/:/bin/sh\n")
 	write(files.group, "web:x:33:\nssl:x:40:root,web\nlog:x:4:web\n50:x:51:\n")
 	account := func(uid, gid uint32, name, home, shell string, groups ...uint32) Identity {
 		return Identity{uid, gid, groups, name, home, shell}
@@ -37,6 +37,7 @@ func TestIdentity(t *testing.T) {
 		{name: "group is not guessed", user: "555", err: "find user 555: not in " + files.passwd + ", so its group must be given"},
 		{name: "unknown user", user: "nobody", err: `find user "nobody": not in ` + files.passwd},
 		{name: "no change is no user", user: "4294967295", group: "web", err: `find user "4294967295": not in ` + files.passwd},
+		{name: "no ids", user: "minus", err: `find user "minus": ` + files.passwd + " says -1:-1, which are no ids"},
 		{name: "unknown group", user: "web", group: "x", err: `find group "x": not in ` + files.group},
 		{name: "unknown other group", user: "web", groups: []string{"y"}, err: `find group "y": not in ` + files.group},
 	}

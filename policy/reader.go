@@ -30,7 +30,8 @@ func (r *reader) document(v value) error {
 	if err := v(r, ""); err != nil {
 		return err
 	}
-	if at := r.next(); at < len(r.data) {
+	at := r.next()
+	if _, err := r.dec.Token(); err != io.EOF {
 		return &mistake{offset: at, text: "text after the profile"}
 	}
 	return nil

@@ -150,8 +150,9 @@ func answer(a specs.LinuxSeccompAction, errno *uint) uint32 {
 
 // denies reports whether a call fails whatever its arguments.
 func (b *book) denies(name string) bool {
-	v := b.verdict(name)
-	return len(v) == 1 && v[0].answer != sys.SECCOMP_RET_ALLOW && v[0].answer != sys.SECCOMP_RET_LOG
+	return !slices.ContainsFunc(b.verdict(name), func(r rule) bool {
+		return r.answer == sys.SECCOMP_RET_ALLOW || r.answer == sys.SECCOMP_RET_LOG
+	})
 }
 
 // vital are the calls without which no handler can run, and what would become of it.
