@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aem-exec/aem-exec/control"
+)
+
+func (p *program) ctlVerb() *cobra.Command {
+	ctl := p.group(&cobra.Command{
+		Use:   "ctl",
+		Short: "Ask a running supervisor",
+	}, p.listVerb(), p.lookupVerb(), p.deadVerb())
+	for _, v := range jobVerbs {
+		ctl.AddCommand(p.jobVerb(v))
+	}
+	ctl.AddCommand(p.reserved(laterCtlVerbs)...)
+	return p.jsonFlag(ctl)
+}
+
+// ask sends one request to the supervisor.
+func (p *program) ask(ctx context.Context, req control.Request) (control.Reply, error) {
+	if err := req.Check(); err != nil { // a usage error, whether there is a supervisor or not
+		return control.Reply{}, err
+	}
+	dir, err := p.controlDir()
+	if err != nil {
+		return control.Reply{}, err
+	}
+	client, err := control.Dial(dir)
+	if err != nil {
+		return control.Reply{}, err
+	}
+	defer client.Close()
+	return client.Do(ctx, req)
+}
+
+// show asks for an array and prints it: as JSON just as the supervisor said it, else in a form for people.
+func show[T any](ctx context.Context, p *program, req control.Request, print func([]T) error) error {
+	reply, err := p.ask(ctx, req)
+	if err != nil {
+		return err
+	}
+	list, err := control.ResultOf[[]T](reply)
+	switch {
+	case err != nil:
+		return err
+	case !p.json:
+		return print(list)
+	case list == nil: // null: scripts want an array
+		return p.printJSON([]T{})
+	}
+	return p.printJSON(reply.Result)
+}
+
+// selection is what a verb acts on: arguments and --all.
+type selection struct{ all bool }
+
+func (s *selection) flag(c *cobra.Command, help string) *cobra.Command {
+	c.Flags().BoolVar(&s.all, "all", false, help)
+	return c
+}
+
+// jobs makes a request about jobs.
+func (s *selection) jobs(op control.Op, args []string) (control.Request, error) {
+	selectors, err := control.ParseSelectors(args)
+	if err != nil {
+		return control.Request{}, usageError{err}
+	}
+	return control.Request{Op: op, Selectors: selectors, All: s.all}, nil
+}

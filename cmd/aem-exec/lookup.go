@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aem-exec/aem-exec/control"
+)
+
+func (p *program) lookupVerb() *cobra.Command {
+	var s selection
+	return s.flag(&cobra.Command{
+		Use:   "lookup SELECTOR...",
+		Short: "Show everything about jobs, with their latest failures",
+		RunE: p.verb(func(c *cobra.Command, args []string) error {
+			req, err := s.jobs(control.OpLookup, args)
+			if err != nil {
+				return err
+			}
+			return show(c.Context(), p, req, p.printLookups)
+		}),
+	}, "all jobs")
+}
+
+// lookup is a job with its latest failures.
+type lookup struct {
+	job
+	Failures []string `json:"failures"`
+}
+
+// printLookups prints a block of lines for each job, an empty line between two.
+func (p *program) printLookups(jobs []lookup) error {
+	for i, j := range jobs {
+		if i > 0 {
+			fmt.Fprintln(p.out)
+		}
+		c := j.Counts
+		rows := [][]string{
+			{"job", fmt.Sprintf("%s/%s:%s", j.App, j.Event, j.Handler)},
+			{"id", j.ID.String()},
+			{"type", j.Type},
+			{"state", state(j.job)},
+			{"agent", agent(j.job)},
+			{"priority", fmt.Sprint(j.Priority)},
+			{"last", when(j.Last)},
+			{"next", when(j.Next)},
+			{"counts", fmt.Sprintf("detected=%d done=%d failed=%d expired=%d shed=%d waiting=%d running=%d",
+				c.Detected, c.Done, c.Failed, c.Expired, c.Shed, c.Waiting, c.Running)},
+		}
+		if h := j.Hold; h != nil {
+			rows = append(rows, []string{"held", fmt.Sprintf("%s, %d kept since %s", h.Reason, h.Count, h.Since.Local().Format(time.DateTime))})
+		}
+		if err := p.table(rows); err != nil {
+			return err
+		}
+		for _, failure := range j.Failures {
+			fmt.Fprintln(p.out, line(failure))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aem-exec/aem-exec/supervisor"
+)
+
+func (p *program) runVerb() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the supervisor until SIGTERM or SIGINT; a second one ends the grace",
+		Args:  cobra.NoArgs,
+		RunE:  p.verb(func(*cobra.Command, []string) error { return p.run() }),
+	}
+}
+
+func (p *program) run() error {
+	file, err := p.load()
+	if err != nil {
+		return err
+	}
+	for _, w := range file.Warnings {
+		fmt.Fprintf(p.err, "warning: %v\n", w)
+	}
+	o := file.Options
+	if o.RuntimeDir, o.StateDir, err = p.directories(o.RuntimeDir, o.StateDir); err != nil {
+		return err
+	}
+	ready := make(chan readiness, 1)
+	o.Ready = func(jobs, apps int, socket string) { ready <- readiness{jobs, apps, socket} }
+	o.Version = thisBuild().Version
+	o.Whole = true
+	s, err := supervisor.New(o)
+	if err != nil {
+		return p.complainOfHost(file, err)
+	}
+
+	signals := make(chan os.Signal, 4)
+	// SIGHUP and SIGPIPE are taken so that they are not fatal: a terminal or a log's reader may go away. Ignoring them
+	// instead would be inherited by the handlers.
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
+	defer signal.Stop(signals)
+	return p.supervise(s, signals, ready)
+}
+
+// readiness is what the supervisor says when it has started: on its loop, which must not wait for our output.
+type readiness struct {
+	jobs, apps int
+	socket     string
+}
+
+// supervise runs until the supervisor has ended: the first signal to stop ends its context, the second one kills.
+func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, ready <-chan readiness) error {
+	running, ended := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(running)
+	var helpers sync.WaitGroup
+	helpers.Go(func() { p.announce(running, ready) })
+	helpers.Go(func() { p.obey(running, signals, stop, s.Kill) })
+	helpers.Go(func() { p.feedWatchdog(running, s.Alive) })
+	defer helpers.Wait()
+	defer ended()
+	return s.Run(ctx)
+}
+
+// announce tells the user and systemd that everything has started.
+func (p *program) announce(ctx context.Context, ready <-chan readiness) {
+	select {
+	case r := <-ready:
+		fmt.Fprintf(p.err, "ready: %s, %s, control %s\n", count(r.jobs, "job"), count(r.apps, "app"), r.socket)
+		p.notify(notifyReady)
+	case <-ctx.Done():
+	}
+}
+
+// obey turns signals into what they mean until ctx ends.
+func (p *program) obey(ctx context.Context, signals <-chan os.Signal, stop, kill func()) {
+	stopping := false
+	for {
+		var got os.Signal
+		select {
+		case <-ctx.Done():
+			return
+		case got = <-signals:
+		}
+		switch {
+		case got == syscall.SIGHUP:
+			fmt.Fprintln(p.err, "hangup: reload is not supported yet, nothing changes")
+		case got != syscall.SIGTERM && got != syscall.SIGINT:
+		case stopping:
+			fmt.Fprintf(p.err, "%v: killing what still runs\n", got)
+			kill()
+		default:
+			fmt.Fprintf(p.err, "%v: stopping, what runs may finish; once more kills it\n", got)
+			stopping = true
+			p.notify(notifyStopping)
+			stop()
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/config"
+	"github.com/aem-exec/aem-exec/supervisor"
+)
+
+// systemd is the other end of NOTIFY_SOCKET.
+func systemd(t *testing.T) *net.UnixConn {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	return l
+}
+
+// heard is the next thing that systemd is told.
+func heard(t *testing.T, l *net.UnixConn) string {
+	t.Helper()
+	buf := make([]byte, 256)
+	_ = l.SetReadDeadline(time.Now().Add(10 * time.Second))
+	n, err := l.Read(buf)
+	if err != nil {
+		t.Fatalf("read what systemd is told: %v", err)
+	}
+	return string(buf[:n])
+}
+
+func TestReady(t *testing.T) {
+	told := systemd(t)
+	var errs bytes.Buffer
+	ready := make(chan readiness, 1)
+	ready <- readiness{4, 1, "/run/aem/control.sock"}
+	(&program{err: &errs}).announce(t.Context(), ready)
+	if want := "ready: 4 jobs, 1 app, control /run/aem/control.sock\n"; errs.String() != want {
+		t.Errorf("said %q, want %q", errs.String(), want)
+	}
+	if got := heard(t, told); got != "READY=1" {
+		t.Errorf("systemd was told %q", got)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	told := systemd(t)
+	var errs bytes.Buffer
+	ctx, end := context.WithCancel(t.Context())
+	signals := make(chan os.Signal)
+	stopped, killed, obeyed := 0, make(chan bool), make(chan bool)
+	go func() {
+		defer close(obeyed)
+		(&program{err: &errs}).obey(ctx, signals, func() { stopped++ }, func() { close(killed) })
+	}()
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+		signals <- s
+	}
+	<-killed
+	end()
+	<-obeyed
+	if stopped != 1 {
+		t.Errorf("stopped %d times, want once", stopped)
+	}
+	if got := heard(t, told); got != "STOPPING=1" {
+		t.Errorf("systemd was told %q", got)
+	}
+	want := []string{"hangup: reload", "terminated: stopping", "hangup: reload", "interrupt: killing"}
+	lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
+	if len(lines) != len(want) {
+		t.Fatalf("said %q, want lines that begin with %q", lines, want)
+	}
+	for i := range want {
+		if !strings.HasPrefix(lines[i], want[i]) {
+			t.Errorf("said %q, want it to begin with %q", lines[i], want[i])
+		}
+	}
+}
+
+// TestWatchdog has a loop that answers, then one that does not: it is fed, then no more.
+func TestWatchdog(t *testing.T) {
+	told := systemd(t)
+	t.Setenv("WATCHDOG_USEC", "20000")
+	t.Setenv("WATCHDOG_PID", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	asked, ended := 0, make(chan bool)
+	go func() {
+		defer close(ended)
+		(&program{err: &bytes.Buffer{}}).feedWatchdog(ctx, func(ctx context.Context) error {
+			asked++
+			if asked == 3 {
+				cancel()
+			}
+			if asked >= 2 {
+				return errors.New("the loop does not answer")
+			}
+			return nil
+		})
+	}()
+	if got := heard(t, told); got != "WATCHDOG=1" {
+		t.Errorf("systemd was told %q", got)
+	}
+	<-ended
+	if asked != 3 {
+		t.Errorf("the loop was asked %d times, want 3", asked)
+	}
+	_ = told.SetReadDeadline(time.Unix(1, 0))
+	if n, err := told.Read(make([]byte, 1)); err == nil {
+		t.Errorf("fed %d bytes for a loop that does not answer", n)
+	}
+}
+
+func TestWatchdogUnasked(t *testing.T) {
+	t.Setenv("WATCHDOG_USEC", "")
+	(&program{err: &bytes.Buffer{}}).feedWatchdog(t.Context(), nil) // returns at once
+}
+
+func TestRunRefusesABrokenFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.WriteFile("aem.toml", []byte("[supervisor]\nruntime_dir = \"run\"\ngracious = 1\n\n[app.x]\nstart = 7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := command(t, "", "run")
+	if status != exitUsage || stdout != "" || !strings.HasPrefix(stderr, "configuration: aem.toml\naem.toml:3: ") ||
+		!strings.HasSuffix(stderr, "\n2 errors\n") {
+		t.Errorf("%d, %q, %q", status, stdout, stderr)
+	}
+	if _, err := os.Stat("run"); err == nil {
+		t.Error("runtime_dir was made")
+	}
+}
+
+func TestHostErrorsHaveTheirPlace(t *testing.T) {
+	file, err := config.Parse("aem.toml", []byte(goodFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs bytes.Buffer
+	p := &program{err: &errs}
+	err = p.complainOfHost(file, errors.Join(errors.Join(
+		&supervisor.HostError{Path: "app.shop.event.tick", Err: errors.New("no clock")},
+		&supervisor.HostError{Path: "app.shop.handler.say.call", Err: errors.New("no voice")}), errors.New("no socket")))
+	want := "aem.toml:5: app.shop.event.tick: no clock\naem.toml:4: app.shop.handler.say.call: no voice\nno socket\n3 errors\n"
+	if exitStatus(err) != exitFailed || errs.String() != want {
+		t.Errorf("%v, %q, want %q", err, errs.String(), want)
+	}
+	plain := errors.New("no socket")
+	if err := p.complainOfHost(file, plain); err != plain {
+		t.Errorf("%v, want %v itself", err, plain)
+	}
+}
