@@ -15,8 +15,8 @@ type Environment struct {
 	UID    int
 }
 
-// Process is the environment of this process.
-func Process() Environment { return Environment{os.Getenv, os.Geteuid()} }
+// OwnEnvironment is that of this process.
+func OwnEnvironment() Environment { return Environment{os.Getenv, os.Geteuid()} }
 
 // RuntimeDir is where the control socket lives. In this order: flag, AEM_RUNTIME_DIR, the file's key, systemd's
 // RUNTIME_DIRECTORY, the default of the user. flag and key are "" when not given.
@@ -49,7 +49,7 @@ func (e Environment) places() []string {
 // otherPlaces are the sockets to look at when there is none in dir.
 func otherPlaces(dir string) []string {
 	var sockets []string
-	for _, place := range Process().places() {
+	for _, place := range OwnEnvironment().places() {
 		if place != filepath.Clean(dir) {
 			sockets = append(sockets, SocketPath(place))
 		}

@@ -62,6 +62,28 @@ func TestAssemblyIsBounded(t *testing.T) {
 	}
 }
 
+// FuzzSplit sends messages whose parts have any length.
+func FuzzSplit(f *testing.F) {
+	f.Add(uint32(0), uint32(0))
+	f.Add(uint32(MaxFrameBytes-headerBytes), uint32(1))
+	f.Fuzz(func(t *testing.T, args, data uint32) {
+		m := message{kind: kindRequest, op: OpEmit, sequence: args,
+			args: bytes.Repeat([]byte("a"), int(args%(1<<20))), data: bytes.Repeat([]byte("d"), int(data%(1<<20)))}
+		var a assembly
+		whole := false
+		err := m.split(func(frame []byte) (err error) {
+			if len(frame) > MaxFrameBytes || whole {
+				return errors.New("frame too long, or one behind the last")
+			}
+			whole, err = a.add(frame)
+			return err
+		})
+		if err != nil || !whole || !bytes.Equal(a.args, m.args) || !bytes.Equal(a.data, m.data) {
+			t.Fatalf("%d and %d bytes: whole %v, %v", len(m.args), len(m.data), whole, err)
+		}
+	})
+}
+
 // FuzzAssembly feeds whatever arrives, cut into frames at each length that the input itself says.
 func FuzzAssembly(f *testing.F) {
 	request := header{Kind: kindRequest, Op: OpEmit, Flags: flagMore}.build(nil, []byte(`{"topic":`), nil)

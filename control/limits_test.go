@@ -135,44 +135,6 @@ func TestManyConnections(t *testing.T) {
 	}
 }
 
-func TestSeatsKeepSomeFromForeigners(t *testing.T) {
-	var s seats
-	for range maxForeign {
-		if err := s.take(true); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if s.take(true) == nil {
-		t.Errorf("foreigner %d was let in", maxForeign+1)
-	}
-	for i := maxForeign; i < maxConnections; i++ {
-		if err := s.take(false); err != nil {
-			t.Fatalf("own connection %d: %v", i+1, err)
-		}
-	}
-	if s.take(false) == nil {
-		t.Errorf("connection %d was let in", maxConnections+1)
-	}
-	s.give(true)
-	if err := s.take(true); err != nil {
-		t.Errorf("after one left: %v", err)
-	}
-}
-
-func TestBudgetIsSharedAndGivenBack(t *testing.T) {
-	b := newBudget(100)
-	if err := b.take(60); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.take(60); !errors.Is(err, syscall.EAGAIN) {
-		t.Errorf("past the end: %v, want EAGAIN", err)
-	}
-	b.give(60)
-	if err := b.take(100); err != nil {
-		t.Errorf("after giving back: %v", err)
-	}
-}
-
 func TestSecondInstanceIsRefused(t *testing.T) {
 	dir := start(t, echo)
 	if _, err := Listen(dir, 0o600, ""); err == nil {

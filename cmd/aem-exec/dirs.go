@@ -17,7 +17,7 @@ func (p *program) controlDir() (string, error) {
 		}
 		key = file.Options.RuntimeDir
 	}
-	return control.Process().RuntimeDir(p.runtimeDir, key), nil
+	return control.OwnEnvironment().RuntimeDir(p.runtimeDir, key), nil
 }
 
 // stateDir is where what outlives a run is kept. In this order: the file's key, systemd's STATE_DIRECTORY, the default
@@ -43,7 +43,7 @@ func stateDir(e control.Environment, key, runtimeDir string) string {
 
 // directories are both directories of a supervisor, from the file's keys.
 func (p *program) directories(runtimeKey, stateKey string) (runtime, state string, err error) {
-	env := control.Process()
+	env := control.OwnEnvironment()
 	if runtime, err = filepath.Abs(env.RuntimeDir(p.runtimeDir, runtimeKey)); err != nil {
 		return "", "", err
 	}
