@@ -251,7 +251,7 @@ func (p *process) refuse(a *aem.Activation, err error) {
 	}
 	text := err.Error()
 	if errors.Is(err, directcopy.ErrTooLarge) {
-		text = fmt.Sprintf("%d bytes of data do not fit an arena of %d (arena.size)", len(a.Event.Data), c.pool.spec.ArenaSize)
+		text = fmt.Sprintf("%d bytes of data do not fit an arena of %d (arena.size)", len(a.Event.Data), p.mailbox.Hello().ArenaSize)
 	}
 	c.pool.complete(a, aem.Completion{Outcome: aem.Failed, Reason: aem.ReasonChannel, Exit: -1, Err: text})
 }

@@ -25,6 +25,7 @@ import (
 var programs string
 
 func TestMain(m *testing.M) {
+	play()
 	dir, err := os.MkdirTemp("", "aem-supervisor-test-")
 	if err == nil {
 		var out []byte

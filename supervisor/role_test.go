@@ -1,0 +1,168 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/aem-exec/aem-exec/executor"
+	hd "github.com/aem-exec/aem-exec/handler"
+)
+
+// roles are the handlers, good and bad, that the test binary plays when it is started as one.
+var roles = map[string]func(){
+	"done":  func() { hd.Run(func(context.Context, *hd.Event) error { return nil }) },
+	"hang":  func() { hd.Run(func(context.Context, *hd.Event) error { time.Sleep(time.Hour); return nil }) },
+	"fail":  func() { hd.Run(func(context.Context, *hd.Event) error { return hd.Fail(errors.New("no use")) }) },
+	"retry": func() { hd.Run(func(context.Context, *hd.Event) error { return errors.New("not yet") }) },
+	"third": func() { hd.Run(third) },
+	"crash": func() { hd.Run(func(context.Context, *hd.Event) error { panic("crash") }) },
+	"die": func() {
+		hd.Run(func(context.Context, *hd.Event) error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) })
+	},
+	"slow": func() {
+		hd.Run(func(context.Context, *hd.Event) error { time.Sleep(20 * time.Millisecond); return nil })
+	},
+	"freeze": func() {
+		hd.Run(func(context.Context, *hd.Event) error { return syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
+	},
+	"mute":    func() { time.Sleep(time.Hour) },
+	"quit":    func() { fmt.Fprintln(os.Stderr, "no SDK here"); os.Exit(3) },
+	"garbage": func() { syscall.Write(3, []byte("garbage")); time.Sleep(time.Hour) },
+	"hangup": func() {
+		hd.Run(func(context.Context, *hd.Event) error { syscall.Close(3); time.Sleep(time.Hour); return nil })
+	},
+	"noisy":  func() { hd.Run(noisy) },
+	"hog":    func() { hd.Run(hog) },
+	"bomb":   func() { hd.Run(bomb) },
+	"denied": func() { hd.Run(denied) },
+	"sticky": sticky,
+}
+
+// role is a handler of direct that the test binary plays.
+func role(t *testing.T, name string) executor.Spec {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := handler("h", self)
+	h.Env = map[string]string{"AEM_TEST_ROLE": name, "GORACE": "atexit_sleep_ms=0"}
+	return h
+}
+
+func third(_ context.Context, e *hd.Event) error {
+	if e.Attempt < 3 {
+		return fmt.Errorf("attempt %d", e.Attempt)
+	}
+	return nil
+}
+
+func noisy(context.Context, *hd.Event) error {
+	line := strings.Repeat("x", 100_000) + "\n"
+	for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); {
+		os.Stdout.WriteString(line)
+	}
+	return nil
+}
+
+func hog(context.Context, *hd.Event) error {
+	b := make([]byte, 1<<30)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	return nil
+}
+
+func bomb(context.Context, *hd.Event) error {
+	for range 200 {
+		c := exec.Command("/bin/sleep", "60")
+		if err := c.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	return nil
+}
+
+func denied(_ context.Context, e *hd.Event) error {
+	_, _, errno := syscall.Syscall(syscall.SYS_PERSONALITY, 0, 0, 0)
+	return fmt.Errorf("personality: %w", errno)
+}
+
+// sticky says hello with an arena whose second page never comes: a userfaultfd holds it, and nobody answers.
+func sticky() {
+	const size = 256 << 10
+	arena, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		panic(err)
+	}
+	arena[0] = 1 // the first page is there: the nonce and the block's header go into it
+	const userfaultfdNew, uffdioAPI, uffdioRegister = 0xaa00, 0xc018aa3f, 0xc020aa00
+	device, err := os.Open("/dev/userfaultfd") // root's; without a capability the system call gives none
+	if err != nil {
+		panic(err)
+	}
+	uffd, _, errno := syscall.Syscall(syscall.SYS_IOCTL, device.Fd(), userfaultfdNew, 0)
+	api := [3]uint64{0xaa}
+	base := uint64(uintptr(unsafe.Pointer(&arena[0])))
+	register := [4]uint64{base + 4096, size - 4096, 1}
+	if errno == 0 {
+		_, _, errno = syscall.Syscall(syscall.SYS_IOCTL, uffd, uffdioAPI, uintptr(unsafe.Pointer(&api)))
+	}
+	if errno == 0 {
+		_, _, errno = syscall.Syscall(syscall.SYS_IOCTL, uffd, uffdioRegister, uintptr(unsafe.Pointer(&register)))
+	}
+	if errno != 0 {
+		panic(errno)
+	}
+	// An accomplice keeps the userfaultfd: then the end of this process does not free the writer.
+	accomplice := exec.Command("/bin/sleep", "2")
+	accomplice.ExtraFiles = []*os.File{os.NewFile(uffd, "uffd")}
+	accomplice.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := accomplice.Start(); err != nil {
+		panic(err)
+	}
+	message := func(kind uint16, body []byte) {
+		le := binary.LittleEndian
+		b := le.AppendUint32(nil, 'A'|'E'<<8|'M'<<16|'1'<<24)
+		b = le.AppendUint16(b, 1)
+		b = le.AppendUint16(b, kind)
+		b = le.AppendUint32(b, uint32(len(body)))
+		b = le.AppendUint32(b, 0)
+		syscall.Write(3, append(b, body...))
+	}
+	le := binary.LittleEndian
+	hello := le.AppendUint64(nil, base)
+	hello = le.AppendUint64(hello, size)
+	hello = le.AppendUint32(hello, uint32(os.Getpid()))
+	hello = le.AppendUint32(hello, uint32(syscall.Gettid()))
+	hello = le.AppendUint32(hello, 1)
+	message(1, le.AppendUint32(hello, 0))
+	syscall.Read(3, make([]byte, 64)) // look into your arena
+	message(2, arena[:16])
+	time.Sleep(time.Hour)
+}
+
+// play plays the role that the environment names, if it names one.
+func play() {
+	if role := os.Getenv("AEM_TEST_ROLE"); role != "" {
+		roles[role]()
+		os.Exit(0)
+	}
+}
+
+// shell is a handler that runs a script with /bin/sh.
+func shell(script string) executor.Spec {
+	h := handler("h", "/bin/sh", "-c", script)
+	h.Handover = executor.Data
+	return h
+}
