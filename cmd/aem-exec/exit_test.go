@@ -11,7 +11,13 @@ import (
 	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
-func TestMain(m *testing.M) { aemtest.NoLeaks(m) }
+// TestMain is, in a process that a test started for it, main itself.
+func TestMain(m *testing.M) {
+	if os.Getenv("AEM_TEST_MAIN") == "1" {
+		main()
+	}
+	aemtest.NoLeaks(m)
+}
 
 func TestExitStatus(t *testing.T) {
 	for _, row := range []struct {

@@ -23,6 +23,15 @@ func (p *program) runVerb() *cobra.Command {
 }
 
 func (p *program) run() error {
+	// Taken before anything is printed, so that they are not fatal: a terminal, or the reader of a log, may go away.
+	// Ignoring them instead would be inherited by the handlers. Broken pipes have a channel that nobody reads, for they
+	// could crowd out the others.
+	signals, broken := make(chan os.Signal, 4), make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(signals)
+	defer signal.Stop(broken)
+
 	file, err := p.load()
 	if err != nil {
 		return err
@@ -42,12 +51,6 @@ func (p *program) run() error {
 	if err != nil {
 		return p.complainOfHost(file, err)
 	}
-
-	signals := make(chan os.Signal, 4)
-	// SIGHUP and SIGPIPE are taken so that they are not fatal: a terminal or a log's reader may go away. Ignoring them
-	// instead would be inherited by the handlers.
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
-	defer signal.Stop(signals)
 	return p.supervise(s, signals, ready)
 }
 
@@ -93,7 +96,6 @@ func (p *program) obey(ctx context.Context, signals <-chan os.Signal, stop, kill
 		switch {
 		case got == syscall.SIGHUP:
 			fmt.Fprintln(p.err, "hangup: reload is not supported yet, nothing changes")
-		case got != syscall.SIGTERM && got != syscall.SIGINT:
 		case stopping:
 			fmt.Fprintf(p.err, "%v: killing what still runs\n", got)
 			kill()

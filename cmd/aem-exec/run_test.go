@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -65,7 +66,7 @@ func TestSignals(t *testing.T) {
 		defer close(obeyed)
 		(&program{err: &errs}).obey(ctx, signals, func() { stopped++ }, func() { close(killed) })
 	}()
-	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
 		signals <- s
 	}
 	<-killed
@@ -140,6 +141,41 @@ func TestRunRefusesABrokenFile(t *testing.T) {
 	}
 	if _, err := os.Stat("run"); err == nil {
 		t.Error("runtime_dir was made")
+	}
+}
+
+// TestRunOutlivesItsTerminal runs the program with nobody left to read its stderr, hangs up on it and stops it.
+func TestRunOutlivesItsTerminal(t *testing.T) {
+	told := systemd(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "aem.toml"), []byte(goodFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nobody, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = nobody.Close()
+	defer stderr.Close()
+	c := exec.CommandContext(t.Context(), os.Args[0], "run", "--runtime-dir", dir)
+	c.Dir, c.Stderr = dir, stderr
+	c.Env = append(os.Environ(), "AEM_TEST_MAIN=1", "STATE_DIRECTORY="+filepath.Join(dir, "state"))
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got := heard(t, told); got != "READY=1" {
+		t.Errorf("systemd was told %q", got)
+	}
+	_ = c.Process.Signal(syscall.SIGHUP)
+	if status, stdout, errs := command(t, "", "ctl", "stop", "--all", "--runtime-dir", dir); status != 0 || strings.Count(stdout, "stopped") != 2 {
+		t.Errorf("ctl: %d, %q, %q", status, stdout, errs)
+	}
+	_ = c.Process.Signal(syscall.SIGTERM)
+	if err := c.Wait(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if got := heard(t, told); got != "STOPPING=1" {
+		t.Errorf("systemd was told %q", got)
 	}
 }
 
