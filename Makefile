@@ -1,0 +1,48 @@
+# `make demo` runs the example, `make test` is what has to pass. CONTRIBUTING.md says more.
+
+GO       ?= go
+FUZZTIME ?= 10s
+GROUPS   ?= spawn dispatch copy
+
+# Root has everything that the tests ask of a host, so that it may skip none.
+AEM_TEST_NOSKIP ?= $(if $(filter 0,$(shell id -u)),1)
+export AEM_TEST_NOSKIP
+
+.PHONY: build demo check test test-root lint fuzz bench generate
+
+build:
+	$(GO) build -o bin/ ./cmd/aem-exec ./examples/handlers/...
+
+demo: build
+	bin/aem-exec -c configs/aem.toml run
+
+check:
+	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not gofmt'ed: $$unformatted" >&2; exit 1; fi
+	$(GO) mod tidy -diff
+	GOARCH=amd64 $(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./...
+	GOARCH=arm64 $(GO) build -o /dev/null ./...
+
+test: check
+	$(GO) test -race ./...
+
+# For a user who may use sudo: the tests are built as the user and run as root.
+test-root:
+	$(GO) test -race -exec 'sudo env PATH=$(PATH) AEM_TEST_NOSKIP=1' ./...
+
+lint:
+	$(GO) tool -modfile=tools/go.mod golangci-lint run
+
+fuzz:
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+bench:
+	$(GO) run ./bench $(GROUPS)
+
+generate:
+	$(GO) generate ./...
