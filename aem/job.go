@@ -1,6 +1,9 @@
 package aem
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // State is what a job does at the moment.
 type State uint8
@@ -20,6 +23,17 @@ func (s State) String() string { return states[s] }
 
 // MarshalText prints the state by its name.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *State) UnmarshalText(text []byte) error {
+	for i, name := range states {
+		if name == string(text) {
+			*s = State(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("parse state %q: no such state", text)
+}
 
 // Counts are a job's books. In every snapshot Detected is the sum of all the others.
 type Counts struct {

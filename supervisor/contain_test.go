@@ -66,7 +66,7 @@ func deny(action specs.LinuxSeccompAction) func(*App) {
 	return func(a *App) {
 		a.Seccomp = &specs.LinuxSeccomp{
 			DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagLog},
-			Syscalls:      []specs.LinuxSyscall{{Names: []string{"personality"}, Action: action}},
+			Syscalls: []specs.LinuxSyscall{{Names: []string{"personality"}, Action: action}},
 		}
 	}
 }

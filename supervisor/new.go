@@ -206,18 +206,18 @@ func CheckHost(o Options) []*HostError {
 	if err == nil {
 		err = s.close()
 	}
-	return hostErrors(err)
+	return HostErrors(err)
 }
 
-// hostErrors takes joined errors apart.
-func hostErrors(err error) []*HostError {
+// HostErrors takes apart what New has joined; an error without a place is one with an empty one.
+func HostErrors(err error) []*HostError {
 	if err == nil {
 		return nil
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []*HostError
 		for _, e := range joined.Unwrap() {
-			all = append(all, hostErrors(e)...)
+			all = append(all, HostErrors(e)...)
 		}
 		return all
 	}

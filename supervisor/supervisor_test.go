@@ -21,26 +21,29 @@ import (
 	"github.com/aem-exec/aem-exec/source"
 )
 
-// programs is the folder of the handlers that tests run.
-var programs string
+// programs is the folder of the example handlers, built when a test first wants them.
+var programs = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "aem-supervisor-test-"); err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("go", "build", "-o", dir, "../examples/handlers/...").CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("build handlers: %v\n%s", err, out)
+	}
+	return dir, os.Chmod(dir, 0o755)
+})
+
+// program is the path of an example handler.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, name)
+}
 
 func TestMain(m *testing.M) {
 	play()
-	dir, err := os.MkdirTemp("", "aem-supervisor-test-")
-	if err == nil {
-		var out []byte
-		out, err = exec.Command("go", "build", "-o", dir, "../examples/handlers/...").CombinedOutput()
-		os.Stderr.Write(out)
-	}
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "build handlers:", err)
-		os.Exit(1)
-	}
-	programs = dir
-	defer os.RemoveAll(dir)
 	aemtest.NoLeaks(m)
 }
 
@@ -198,7 +201,7 @@ func echo(addr source.Address, text string) error {
 }
 
 func TestEchoThroughEveryLife_R085_R090(t *testing.T) {
-	cold := handler("echo", filepath.Join(programs, "echo"))
+	cold := handler("echo", program(t, "echo"))
 	capsule, resident := cold, cold
 	capsule.Life, resident.Life = executor.Capsule, executor.Resident
 	cat := handler("echo", "/bin/cat")

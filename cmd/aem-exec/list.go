@@ -25,13 +25,7 @@ func (p *program) listVerb() *cobra.Command {
 	}, "all jobs, as without selector")
 }
 
-// job is a job as the supervisor tells of it: of its state, the name is all that is needed here.
-type job struct {
-	aem.JobStatus
-	State string `json:"state"`
-}
-
-func (p *program) printJobs(jobs []job) error {
+func (p *program) printJobs(jobs []aem.JobStatus) error {
 	rows := [][]string{{"ID", "EVENT", "HANDLER", "TYPE", "STATE", "AGENT", "PRIO", "DETECTED", "DONE", "FAILED",
 		"EXPIRED", "SHED", "WAITING", "RUNNING", "LAST", "NEXT"}}
 	for _, j := range jobs {
@@ -46,15 +40,15 @@ func (p *program) printJobs(jobs []job) error {
 }
 
 // state is the job's state and, in brackets, why it is held.
-func state(j job) string {
+func state(j aem.JobStatus) string {
 	if j.Hold == nil {
-		return j.State
+		return j.State.String()
 	}
 	return fmt.Sprintf("%s (%s)", j.State, j.Hold.Reason)
 }
 
 // agent is the kind of agent and, for a process, its life.
-func agent(j job) string {
+func agent(j aem.JobStatus) string {
 	if j.Life == nil {
 		return j.Agent
 	}

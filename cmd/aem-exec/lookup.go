@@ -24,14 +24,8 @@ func (p *program) lookupVerb() *cobra.Command {
 	}, "all jobs")
 }
 
-// lookup is a job with its latest failures.
-type lookup struct {
-	job
-	Failures []string `json:"failures"`
-}
-
 // printLookups prints a block of lines for each job, an empty line between two.
-func (p *program) printLookups(jobs []lookup) error {
+func (p *program) printLookups(jobs []control.Lookup) error {
 	for i, j := range jobs {
 		if i > 0 {
 			fmt.Fprintln(p.out)
@@ -41,8 +35,8 @@ func (p *program) printLookups(jobs []lookup) error {
 			{"job", fmt.Sprintf("%s/%s:%s", j.App, j.Event, j.Handler)},
 			{"id", j.ID.String()},
 			{"type", j.Type},
-			{"state", state(j.job)},
-			{"agent", agent(j.job)},
+			{"state", state(j.JobStatus)},
+			{"agent", agent(j.JobStatus)},
 			{"priority", fmt.Sprint(j.Priority)},
 			{"last", when(j.Last)},
 			{"next", when(j.Next)},
