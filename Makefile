@@ -11,7 +11,7 @@ export AEM_TEST_NOSKIP
 .PHONY: build demo check test test-root lint fuzz bench generate
 
 build:
-	$(GO) build -o bin/ ./cmd/aem-exec ./examples/handlers/...
+	CGO_ENABLED=0 $(GO) build -o bin/ ./cmd/aem-exec ./examples/handlers/...
 
 demo: build
 	bin/aem-exec -c configs/aem.toml run

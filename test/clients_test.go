@@ -1,0 +1,77 @@
+package test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// freeAddress is a TCP address on the loopback that nobody listens on.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// converse connects, says something, and returns all that comes back until the other side ends.
+func converse(network, address, say string) (string, error) {
+	c, err := net.DialTimeout(network, address, patience)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(c, say); err != nil {
+		return "", err
+	}
+	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(c)
+	return string(answer), err
+}
+
+// echoes makes n connections, so many at once, each of which has to get back what it said.
+func echoes(t testing.TB, network, address string, n, atOnce int) {
+	t.Helper()
+	numbers := make(chan int)
+	var clients sync.WaitGroup
+	for range atOnce {
+		clients.Go(func() {
+			for i := range numbers {
+				say := fmt.Sprintf("%d %s\n", i, strings.Repeat("x", i%1000))
+				if answer, err := converse(network, address, say); err != nil || answer != say {
+					t.Errorf("connection %d: %v, %d bytes of %d are right", i, err, common(answer, say), len(say))
+				}
+			}
+		})
+	}
+	for i := range n {
+		if t.Failed() {
+			break
+		}
+		numbers <- i
+	}
+	close(numbers)
+	clients.Wait()
+}
+
+// common is how many bytes a and b have in common from the start.
+func common(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
