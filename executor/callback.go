@@ -18,18 +18,19 @@ func now() int64 { return timing.Now() }
 // callback is the crew of one: the loop itself, which runs the function to completion.
 type callback struct {
 	pool    *Pool
-	run     invocation
+	invoke  invocation
 	stopped bool
 }
 
-func (c *callback) ready() bool  { return !c.stopped }
-func (c *callback) running() int { return 0 } // between two calls into the loop, never
-func (c *callback) stop()        { c.stopped = true }
-func (c *callback) kill()        { c.stopped = true }
-func (c *callback) ended() bool  { return c.stopped }
+func (c *callback) ready(*aem.Activation) bool { return !c.stopped }
+func (c *callback) running() int               { return 0 } // between two calls into the loop, never
+func (c *callback) stop()                      { c.stopped = true }
+func (c *callback) kill()                      { c.stopped = true }
+func (c *callback) ended() bool                { return c.stopped }
 
-func (c *callback) take(a *aem.Activation) {
-	err := call(c.run, c.pool.spec.Timeout, a)
+func (c *callback) run(Mark) {
+	a := c.pool.pop()
+	err := call(c.invoke, c.pool.spec.Timeout, a)
 	if took := time.Duration(now() - a.Started); took > slowCallback {
 		c.pool.log.Warn("a callback kept the loop: use agent = \"thread\" for what is slow", "handler", c.pool.spec.Name, "took", took)
 	}

@@ -17,7 +17,7 @@ func (p *process) spawn(m *spawn.Maker) error {
 	if err := p.slot.open(); err != nil {
 		return err
 	}
-	p.slot.label(p.bound)
+	p.slot.follow(p.bound)
 	v := spawn.Vars{Cgroup: -1, Args: make([]string, 0, len(p.crew.argv)), Env: p.crew.env}
 	if leaf := p.slot.leaf; leaf != nil {
 		v.Cgroup, v.Join = leaf.Into(), leaf.Join()

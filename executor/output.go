@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
@@ -42,8 +43,11 @@ type Stream struct {
 	read   int
 	Write  int // the end that processes inherit
 
+	labels []slog.Attr // of every line
+
 	mu     sync.Mutex // guards what follows
-	labels []slog.Attr
+	name   string     // of the registration whose event runs; "" between events
+	event  aem.EventID
 	line   []byte // the unfinished line
 	tail   []byte // the last of what was read, for a report
 	cut    int    // bytes left out of the unfinished line
@@ -124,11 +128,11 @@ func (s *Scribe) NewStream(labels ...slog.Attr) (*Stream, error) {
 	return stream, nil
 }
 
-// Relabel sets what the lines from here on are logged with, and forgets the tail.
-func (t *Stream) Relabel(labels ...slog.Attr) {
+// Follow puts the lines from here on down to an event, and forgets the tail.
+func (t *Stream) Follow(name string, event aem.EventID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.labels = labels
+	t.name, t.event = name, event
 	t.tail = t.tail[:0]
 }
 
@@ -209,17 +213,24 @@ func (t *Stream) flush() {
 		t.lost++
 		return
 	}
-	labels := t.labels
 	if cut > 0 {
-		labels = append(labels[:len(labels):len(labels)], slog.Int("cut_bytes", cut))
+		t.write(slog.LevelInfo, line, slog.Int("cut_bytes", cut))
+	} else {
+		t.write(slog.LevelInfo, line)
 	}
-	t.scribe.log.LogAttrs(context.Background(), slog.LevelInfo, line, labels...)
 }
 
 func (t *Stream) tellLost() {
 	if t.lost > 0 {
-		labels := append(t.labels[:len(t.labels):len(t.labels)], slog.Int("lines", t.lost))
-		t.scribe.log.LogAttrs(context.Background(), slog.LevelWarn, "lines lost: more than the share of a second", labels...)
+		t.write(slog.LevelWarn, "lines lost: more than the share of a second", slog.Int("lines", t.lost))
 		t.lost = 0
 	}
+}
+
+func (t *Stream) write(level slog.Level, line string, more ...slog.Attr) {
+	labels := t.labels[:len(t.labels):len(t.labels)]
+	if t.name != "" {
+		labels = append(labels, slog.String("event", t.name), slog.String("id", t.event.String()))
+	}
+	t.scribe.log.LogAttrs(context.Background(), level, line, append(labels, more...)...)
 }

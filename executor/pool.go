@@ -25,6 +25,8 @@ type Loop interface {
 	// Born and Reaped tell of processes that were made, and that are waited for and gone.
 	Born(pid int)
 	Reaped(pid int)
+	// Started says that an attempt at an activation begins.
+	Started(a *aem.Activation)
 	// Completed takes back an activation whose attempt has ended.
 	Completed(p *Pool, a *aem.Activation, c aem.Completion)
 	// Wake says that the pool may have something to run now.
@@ -36,10 +38,10 @@ type Loop interface {
 
 // crew is the agents of a pool: callback, threads or processes.
 type crew interface {
-	// ready reports whether take would find a free agent, or the means to make one.
-	ready() bool
-	// take runs an activation; it ends in Loop.Completed.
-	take(a *aem.Activation)
+	// ready reports whether the head of the queue would find a free agent, or the means to make one.
+	ready(head *aem.Activation) bool
+	// run takes the head of the queue, and may take more that comes before until; each ends in Loop.Completed.
+	run(until Mark)
 	// running is how many activations are with an agent.
 	running() int
 	// stop tells idle agents to end and makes no new ones; kill ends those that run too.
@@ -74,32 +76,44 @@ func (p *Pool) Head() (a *aem.Activation, ok bool) {
 			return a, true
 		}
 	}
-	if p.queue.Len() == 0 || !p.crew.ready() {
+	a, _, ok = p.queue.Peek()
+	if !ok || !p.crew.ready(a) {
 		return nil, false
 	}
-	a, _, ok = p.queue.Peek()
-	return a, ok
+	return a, true
 }
 
-// Run runs what Head showed. It is the last thing a turn of the loop does for this activation: a copy that never
-// returns leaves nothing half done.
-func (p *Pool) Run() {
-	if c, ok := p.crew.(*processes); ok && c.pending() != nil {
-		c.copyPending()
-		return
-	}
-	a, ok := p.queue.Pop()
-	if !ok {
-		return
-	}
-	p.start(a)
-	p.crew.take(a)
+// Mark is a place in the order of running: that of the most urgent activation of the other pools. The zero Mark is
+// behind everything.
+type Mark struct {
+	Priority aem.Priority
+	Seq      uint64
 }
+
+// MarkOf is the place of an activation.
+func MarkOf(a *aem.Activation) Mark { return Mark{a.Priority, a.Seq} }
+
+// After reports whether the mark comes after an activation.
+func (m Mark) After(a *aem.Activation) bool {
+	return m.Seq == 0 || a.Priority > m.Priority || a.Priority == m.Priority && a.Seq < m.Seq
+}
+
+// Run runs what Head showed, and with it what else goes in one piece and comes before until. It is the last thing a
+// turn of the loop does for these activations: a copy that never returns leaves nothing half done.
+func (p *Pool) Run(until Mark) { p.crew.run(until) }
 
 // start counts the attempt, before its handler can do anything.
 func (p *Pool) start(a *aem.Activation) {
 	a.Attempt++
 	a.Started = now()
+	p.loop.Started(a)
+}
+
+// pop takes the head of the queue and starts it.
+func (p *Pool) pop() *aem.Activation {
+	a, _ := p.queue.Pop()
+	p.start(a)
+	return a
 }
 
 // complete reports the end of an attempt.

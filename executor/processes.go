@@ -3,10 +3,7 @@ package executor
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -22,13 +19,18 @@ import (
 //	capsule   size of them made ahead, each ends after its first activation; when none is left, cold ones are made
 //	resident  size of them made ahead, never told to end
 type processes struct {
-	pool    *Pool
-	work    *Workplace
-	plan    *spawn.Plan
-	argv    []Template
-	env     []string            // of every process
-	extra   []string            // of those that take events by direct copy
-	answers []directcopy.Answer // used again for each batch
+	pool  *Pool
+	work  *Workplace
+	plan  *spawn.Plan
+	argv  []Template
+	env   []string // of every process
+	extra []string // of those that take events by direct copy
+
+	// Used again for each batch.
+	batch    []*aem.Activation
+	blockBuf []directcopy.Block
+	factBuf  []directcopy.Fact
+	answers  []directcopy.Answer
 
 	limited bool         // the app has limits that a process can be blamed by
 	slots   []*slot      // made so far
@@ -74,30 +76,6 @@ func (c *processes) spawnSpec(path string) spawn.Spec {
 	return s
 }
 
-// FindProgram is the absolute path of a program: name itself, or where PATH has it.
-func FindProgram(name, path string) (string, error) {
-	if strings.Contains(name, "/") {
-		return name, executable(name)
-	}
-	for _, dir := range filepath.SplitList(path) {
-		if file := filepath.Join(dir, name); filepath.IsAbs(file) && executable(file) == nil {
-			return file, nil
-		}
-	}
-	return "", fmt.Errorf("find program %q: not in %s", name, path)
-}
-
-func executable(file string) error {
-	info, err := os.Stat(file)
-	switch {
-	case err != nil:
-		return err
-	case info.IsDir() || info.Mode()&0o111 == 0:
-		return fmt.Errorf("find program %s: not an executable file", file)
-	}
-	return nil
-}
-
 // Ahead is how many processes are made before their events.
 func (s *Spec) Ahead() int {
 	if s.Life == Cold {
@@ -109,15 +87,23 @@ func (s *Spec) Ahead() int {
 // most is how many processes there may be at once, those that wait for their event included.
 func (c *processes) most() int { return c.pool.spec.Ahead() + c.pool.spec.Concurrency }
 
-func (c *processes) ready() bool {
+func (c *processes) ready(head *aem.Activation) bool {
 	spec := &c.pool.spec
-	switch {
-	case c.stopped || c.busy >= spec.Concurrency || c.quarantined():
+	if c.stopped || c.busy >= spec.Concurrency || c.quarantined() {
 		return false
-	case len(c.idle) > 0:
-		return true
 	}
-	return spec.Life != Resident && !c.again.Set() && len(c.live) < c.most()
+	return c.pick(head) != nil || spec.Life != Resident && !c.again.Set() && len(c.live) < c.most()
+}
+
+// pick is the process that an activation would be given to. A connection goes only to one that has nothing else: if
+// that one ends, it is known whose connection was lost.
+func (c *processes) pick(a *aem.Activation) *process {
+	for _, p := range slices.Backward(c.idle) { // the one that was busy last has its memory at hand
+		if a.Event.FD < 0 || len(p.flights) == 0 {
+			return p
+		}
+	}
+	return nil
 }
 
 // quarantined reports that the app's memory holds a thread of ours: it gets no more of them.
@@ -127,14 +113,72 @@ func (c *processes) quarantined() bool {
 
 func (c *processes) running() int { return c.busy }
 
-func (c *processes) take(a *aem.Activation) {
-	c.busy++
-	if n := len(c.idle); n > 0 {
-		c.idle[n-1].give(a)
+// run runs the head of the queue, or makes the copy that is due: with it, in the same copy, goes what else the process
+// takes and what comes before the heads of all other pools.
+func (c *processes) run(until Mark) {
+	if len(c.due) > 0 {
+		p := c.due[0]
+		c.due = c.due[1:]
+		c.batch = append(c.batch[:0], p.bound)
+		p.bound = nil
+		p.give(c.batch)
 		return
 	}
-	c.make(a)
+	a, _ := c.pool.queue.Pop()
+	p := c.pick(a)
+	if p == nil {
+		c.begin(a)
+		c.make(a)
+		return
+	}
+	c.batch = append(c.batch[:0], a)
+	room := min(p.room(), c.pool.spec.Concurrency-c.busy)
+	for bytes := a.Bytes; len(c.batch) < room && a.Event.FD < 0; c.batch = append(c.batch, a) {
+		next, _, ok := c.pool.queue.Peek()
+		if !ok {
+			break
+		}
+		if bytes += next.Bytes; next.Event.FD >= 0 || bytes > batchBytes || !until.After(next) {
+			break
+		}
+		a, _ = c.pool.queue.Pop()
+	}
+	p.give(c.batch)
 }
+
+// batchBytes bounds what goes in one copy, unless one event alone is larger.
+const batchBytes = 64 << 10
+
+// begin counts an activation as running, if it is not yet.
+func (c *processes) begin(a *aem.Activation) {
+	if a.Started == 0 {
+		c.busy++
+		c.pool.start(a)
+	}
+}
+
+// takeBack puts activations back to where they were taken from.
+func (c *processes) takeBack(batch []*aem.Activation) {
+	for _, a := range slices.Backward(batch) {
+		if a.Started == 0 {
+			c.pool.Return(a)
+			continue
+		}
+		c.busy--
+		c.pool.complete(a, aem.Completion{Outcome: aem.Returned, Exit: -1})
+	}
+}
+
+// rest puts a process among those that activations are given to, if it takes any.
+func (c *processes) rest(p *process) {
+	if p.room() > 0 && !slices.Contains(c.idle, p) {
+		c.idle = append(c.idle, p)
+	}
+	c.pool.loop.Wake(c.pool)
+}
+
+// unrest takes it out.
+func (c *processes) unrest(p *process) { remove(&c.idle, p) }
 
 // fill makes the processes that are to be there before their events.
 func (c *processes) fill() {
@@ -227,14 +271,6 @@ func (c *processes) pending() *aem.Activation {
 		return nil
 	}
 	return c.due[0].bound
-}
-
-func (c *processes) copyPending() {
-	p := c.due[0]
-	c.due = c.due[1:]
-	a := p.bound
-	p.bound = nil
-	p.give(a)
 }
 
 func (c *processes) stop() {

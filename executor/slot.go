@@ -34,24 +34,25 @@ func (s *slot) open() (err error) {
 			return err
 		}
 	}
-	if s.stdout, err = w.Scribe.NewStream(); err != nil {
+	app, handler := slog.String("app", w.App), slog.String("handler", s.crew.pool.spec.Name)
+	if s.stdout, err = w.Scribe.NewStream(app, handler, slog.String("stream", "stdout")); err != nil {
 		return err
 	}
-	if s.stderr, err = w.Scribe.NewStream(); err != nil {
+	if s.stderr, err = w.Scribe.NewStream(app, handler, slog.String("stream", "stderr")); err != nil {
 		s.stdout.Close()
 		s.stdout = nil
 	}
 	return err
 }
 
-// label has the lines from here on told apart by the event they belong to.
-func (s *slot) label(a *aem.Activation) {
-	labels := []slog.Attr{slog.String("app", s.crew.work.App), slog.String("handler", s.crew.pool.spec.Name)}
+// follow puts what is written from here on down to an activation, nil for none.
+func (s *slot) follow(a *aem.Activation) {
+	name, id := "", aem.EventID(0)
 	if a != nil {
-		labels = append(labels, slog.String("event", a.Name), slog.String("id", a.Event.ID.String()))
+		name, id = a.Name, a.Event.ID
 	}
-	s.stdout.Relabel(append(labels[:len(labels):len(labels)], slog.String("stream", "stdout"))...)
-	s.stderr.Relabel(append(labels, slog.String("stream", "stderr"))...)
+	s.stdout.Follow(name, id)
+	s.stderr.Follow(name, id)
 }
 
 // clean ends what the last process left behind, where the handler does not say to leave it, and reports whether the

@@ -10,7 +10,7 @@ import (
 // made when first needed and kept.
 type threads struct {
 	pool    *Pool
-	run     invocation
+	invoke  invocation
 	limit   int
 	made    int
 	idle    []*thread
@@ -21,14 +21,17 @@ type threads struct {
 // thread is one agent: a goroutine locked to its OS thread.
 type thread struct{ next chan *aem.Activation }
 
-func (c *threads) ready() bool  { return !c.stopped && (len(c.idle) > 0 || c.made < c.limit) }
+func (c *threads) ready(*aem.Activation) bool {
+	return !c.stopped && (len(c.idle) > 0 || c.made < c.limit)
+}
+
 func (c *threads) running() int { return c.busy }
 func (c *threads) ended() bool  { return c.stopped && c.made == 0 }
 
-func (c *threads) take(a *aem.Activation) {
+func (c *threads) run(Mark) {
 	t := c.agent()
 	c.busy++
-	t.next <- a // never waits: its thread is idle and the channel has room
+	t.next <- c.pool.pop() // never waits: its thread is idle and the channel has room
 }
 
 func (c *threads) agent() *thread {
@@ -47,7 +50,7 @@ func (c *threads) agent() *thread {
 func (c *threads) serve(t *thread) {
 	runtime.LockOSThread() // never unlocked: the OS thread ends with the goroutine
 	for a := range t.next {
-		err := call(c.run, c.pool.spec.Timeout, a)
+		err := call(c.invoke, c.pool.spec.Timeout, a)
 		c.pool.loop.Post(func() { c.done(t, a, err) })
 	}
 	c.pool.loop.Post(func() { c.made-- })

@@ -71,9 +71,9 @@ func (w *Workplace) Open(spec Spec, capacity int) (*Pool, error) {
 		return nil, err
 	}
 	if spec.Agent == Callback {
-		p.crew = &callback{pool: p, run: run}
+		p.crew = &callback{pool: p, invoke: run}
 	} else {
-		p.crew = &threads{pool: p, run: run, limit: spec.Concurrency}
+		p.crew = &threads{pool: p, invoke: run, limit: spec.Concurrency}
 	}
 	return p, nil
 }

@@ -82,13 +82,11 @@ func drop(e *aem.Event) {
 	}
 }
 
-// runs counts the head of a pool's queue as running.
-func (s *Supervisor) runs(p *executor.Pool) {
-	a, ok := p.Head()
-	if j := s.jobs.get(a.Job); ok && j != nil && a.Started == 0 {
-		j.waiting -= uint64(a.Event.Count)
-		j.running += uint64(a.Event.Count)
-	}
+// Started counts an activation as running.
+func (s *Supervisor) Started(a *aem.Activation) {
+	j := s.jobs.get(a.Job) // there: what waits of a job goes with it
+	j.waiting -= uint64(a.Event.Count)
+	j.running += uint64(a.Event.Count)
 }
 
 // start arms a job.

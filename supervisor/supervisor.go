@@ -167,7 +167,7 @@ func (s *Supervisor) turn() {
 
 // patience is how long the poller may wait.
 func (s *Supervisor) patience() time.Duration {
-	if s.next() != nil || s.inbox.waiting() {
+	if p, _ := s.next(); p != nil || s.inbox.waiting() {
 		return 0
 	}
 	at, ok := s.alarms.Next()
@@ -180,19 +180,17 @@ func (s *Supervisor) patience() time.Duration {
 // run is step 4.
 func (s *Supervisor) run() {
 	for range runsPerTurn {
-		p := s.next()
+		p, until := s.next()
 		if p == nil {
 			return
 		}
-		s.runs(p)
-		p.Run()
+		p.Run(until)
 	}
 }
 
-// next is the pool whose head is to be run now, nil when there is nothing to run. Pools that have nothing waiting are
-// taken off the list of active ones on the way.
-func (s *Supervisor) next() *executor.Pool {
-	var best *executor.Pool
+// next is the pool whose head is to be run now, nil when there is nothing to run, and the place of the next best head.
+// Pools that have nothing waiting are taken off the list of active ones on the way.
+func (s *Supervisor) next() (best *executor.Pool, until executor.Mark) {
 	var head *aem.Activation
 	for i := 0; i < len(s.active); i++ {
 		p := s.active[i]
@@ -205,11 +203,16 @@ func (s *Supervisor) next() *executor.Pool {
 			}
 			continue
 		}
-		if head == nil || a.Priority > head.Priority || a.Priority == head.Priority && a.Seq < head.Seq {
+		switch {
+		case head == nil:
 			best, head = p, a
+		case executor.MarkOf(head).After(a):
+			best, head, until = p, a, executor.MarkOf(head)
+		case until.After(a):
+			until = executor.MarkOf(a)
 		}
 	}
-	return best
+	return best, until
 }
 
 // Post has f called on the loop. It may be called from anywhere.

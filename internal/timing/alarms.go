@@ -12,13 +12,15 @@ func Now() int64 { return sys.Monotonic() }
 // Alarms calls functions when their time has come. The zero value is ready.
 type Alarms struct {
 	deadlines Deadlines
-	calls     []func() // by place; nil: free
+	set       []*Alarm // by place; nil: free
 	free      []int
 }
 
-// Alarm is one call to come. The zero Alarm is none; it may be stopped at any time.
+// Alarm is one call to come; its zero value is none. It lies where its owner wants it and must not be copied while it
+// is set. It may be stopped at any time.
 type Alarm struct {
 	alarms *Alarms
+	call   func()
 	place  int
 	ref    Ref
 }
@@ -26,17 +28,14 @@ type Alarm struct {
 // After sets a to call f once, d from now. An alarm already set is stopped first.
 func (s *Alarms) After(a *Alarm, d time.Duration, f func()) {
 	a.Stop()
-	place := len(s.calls)
+	place := len(s.set)
 	if n := len(s.free); n > 0 {
 		place, s.free = s.free[n-1], s.free[:n-1]
 	} else {
-		s.calls = append(s.calls, nil)
+		s.set = append(s.set, nil)
 	}
-	s.calls[place] = func() {
-		a.ref = 0 // taken: Stop must not touch whoever has the place next
-		f()
-	}
-	*a = Alarm{s, place, s.deadlines.Add(Now()+int64(d), uint64(place))}
+	s.set[place] = a
+	*a = Alarm{s, f, place, s.deadlines.Add(Now()+int64(d), uint64(place))}
 }
 
 // Stop forgets the call, if it has not been made.
@@ -53,7 +52,7 @@ func (a *Alarm) Stop() {
 func (a *Alarm) Set() bool { return a.ref != 0 }
 
 func (s *Alarms) release(place int) {
-	s.calls[place] = nil
+	s.set[place] = nil
 	s.free = append(s.free, place)
 }
 
@@ -67,8 +66,9 @@ func (s *Alarms) Run(now int64) {
 		if !ok {
 			return
 		}
-		call := s.calls[token]
+		a := s.set[token]
 		s.release(int(token))
-		call()
+		a.ref = 0 // taken: Stop must not touch whoever has the place next
+		a.call()
 	}
 }

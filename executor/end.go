@@ -1,0 +1,111 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+const (
+	// reportAfter is how long a handler may run before that is reported.
+	reportAfter = 60 * time.Second
+	// hangUpWait is how long a process may live on after it closed its channel: that of one that ends closes first.
+	hangUpWait = 200 * time.Millisecond
+)
+
+// begin watches over the time of the activation that the process is at: the oldest one it has. With several the time
+// begins when the one before was answered.
+func (p *process) begin() {
+	c := p.crew
+	if len(p.flights) == 0 {
+		p.deadline.Stop()
+		return
+	}
+	p.slot.follow(p.flights[0].a)
+	if timeout := c.pool.spec.Timeout; timeout > 0 {
+		c.work.Alarms.After(&p.deadline, timeout, p.timedOut)
+	}
+	if !p.report.Set() {
+		c.work.Alarms.After(&p.report, reportAfter, p.reportLong)
+	}
+}
+
+// reportLong tells of an activation that has run long. It looks again and again, so that an event costs nothing.
+func (p *process) reportLong() {
+	c := p.crew
+	if len(p.flights) == 0 {
+		return
+	}
+	a := p.flights[0].a
+	ran := time.Duration(now() - a.Started)
+	if ran >= reportAfter {
+		c.pool.log.Warn("a handler runs long", "app", c.work.App, "handler", c.pool.spec.Name, "event", a.Name, "id", a.Event.ID, "for", ran)
+		ran = 0
+	}
+	c.work.Alarms.After(&p.report, reportAfter-ran, p.reportLong)
+}
+
+func (p *process) notReady() {
+	p.why = aem.ReasonHello
+	p.detail = fmt.Sprintf("it said no hello within %v: handover = \"direct\" is for programs that use an SDK", p.crew.pool.spec.ReadyTimeout)
+	p.terminate()
+}
+
+func (p *process) timedOut() {
+	p.why = aem.ReasonTimeout
+	p.detail = fmt.Sprintf("it ran longer than %v", p.crew.pool.spec.Timeout)
+	p.terminate()
+}
+
+func (p *process) hungUp() {
+	if !p.ending {
+		p.crew.work.Alarms.After(&p.killing, hangUpWait, func() { p.lie(errors.New("it closed its channel")) })
+	}
+}
+
+// lie ends a process that broke the rules of the channel or the page, or that cannot be served.
+func (p *process) lie(err error) {
+	if p.why == "" {
+		p.why, p.detail = aem.ReasonChannel, err.Error()
+	}
+	p.kill()
+}
+
+// end tells a process that has nothing to do to end.
+func (p *process) end() {
+	if p.ending {
+		return
+	}
+	p.leave()
+	p.mailbox.Stop() //nolint:errcheck // a process that takes no message is killed after a while
+	p.crew.work.Alarms.After(&p.killing, p.crew.pool.spec.KillAfter, p.kill)
+}
+
+// leave takes the process out of those that activations are given to.
+func (p *process) leave() {
+	p.ending = true
+	p.crew.unrest(p)
+}
+
+// terminate asks the whole session to end, and kills it after a while.
+func (p *process) terminate() {
+	p.leave()
+	sys.KillGroup(p.pid, syscall.SIGTERM)
+	p.crew.work.Alarms.After(&p.killing, p.crew.pool.spec.KillAfter, p.kill)
+}
+
+// kill ends the process and all that its slot holds.
+func (p *process) kill() {
+	if p.pidfd == 0 || p.zombie {
+		return // still on the lane, or gone
+	}
+	p.leave()
+	if p.slot.leaf == nil || p.slot.leaf.Kill() != nil {
+		sys.KillGroup(p.pid, syscall.SIGKILL)
+	}
+	sys.PidfdSendSignal(p.pidfd, syscall.SIGKILL) //nolint:errcheck // it is gone
+}

@@ -1,0 +1,231 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/directcopy"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// heard reads the channel.
+func (p *process) heard(uint32) {
+	step, err := p.mailbox.Receive()
+	switch {
+	case errors.Is(err, io.EOF):
+		p.unwatch(1)
+		p.hungUp()
+	case err != nil:
+		p.lie(err)
+	case step == directcopy.Greeted:
+		p.greeted()
+	case step == directcopy.Proved:
+		p.proved()
+	}
+}
+
+func (p *process) greeted() {
+	if hello := p.mailbox.Hello(); int(hello.PID) != p.pid {
+		p.lie(fmt.Errorf("hello from process %d, but %d was started: the handler must be exec'ed, not forked", hello.PID, p.pid))
+		return
+	}
+	if err := p.mailbox.Prove(p.pid); err != nil {
+		p.lie(err)
+	}
+}
+
+// proved is the end of the hello: the process takes events.
+func (p *process) proved() {
+	c := p.crew
+	p.ready = true
+	p.deadline.Stop()
+	switch {
+	case p.ending:
+	case p.bound != nil:
+		c.due = append(c.due, p)
+		c.pool.loop.Wake(c.pool)
+	case c.stopped:
+		p.end()
+	default:
+		c.well()
+		c.rest(p)
+	}
+}
+
+// room is how many activations more the process takes now.
+func (p *process) room() int {
+	if p.full || !p.ready || p.ending || p.used && p.crew.pool.spec.Life != Resident {
+		return 0
+	}
+	return int(p.mailbox.Hello().InFlight) - len(p.flights)
+}
+
+// give copies activations, in one copy for all, into the process's memory. It returns those that there was no room
+// for, as they were. The copy is the last thing done here, see Pool.Run.
+func (p *process) give(batch []*aem.Activation) {
+	c := p.crew
+	r, err := p.mailbox.Reserve(c.blocks(batch))
+	switch {
+	case errors.Is(err, directcopy.ErrFull):
+		p.full = true // until it answers
+		c.unrest(p)
+		c.takeBack(batch)
+		return
+	case err != nil:
+		c.takeBack(batch[1:])
+		p.refuse(batch[0], err)
+		return
+	}
+	c.takeBack(batch[r.Len():])
+	for i, a := range batch[:r.Len()] {
+		c.begin(a)
+		p.flights = append(p.flights, flight{number: r.First() + uint64(i), a: a})
+	}
+	p.used = true
+	if p.room() <= 0 {
+		c.unrest(p)
+	}
+	p.begin()
+	p.copying = r
+	c.work.Copier.Copy(r, p.pid, p)
+}
+
+// refuse fails an activation that no copy can be made of; the process is as it was.
+func (p *process) refuse(a *aem.Activation, err error) {
+	c := p.crew
+	c.begin(a)
+	c.busy--
+	if c.pool.spec.Life != Resident {
+		p.end()
+	}
+	text := err.Error()
+	if errors.Is(err, directcopy.ErrTooLarge) {
+		text = fmt.Sprintf("%d bytes of data do not fit an arena of %d (arena.size)", len(a.Event.Data), p.mailbox.Hello().ArenaSize)
+	}
+	c.pool.complete(a, aem.Completion{Outcome: aem.Failed, Reason: aem.ReasonChannel, Exit: -1, Err: text})
+}
+
+// blocks lays out activations for a reservation, which copies all but the data at once: the rest is used again.
+func (c *processes) blocks(batch []*aem.Activation) []directcopy.Block {
+	c.blockBuf, c.factBuf = c.blockBuf[:0], c.factBuf[:0]
+	deadline := int64(0)
+	if timeout := c.pool.spec.Timeout; timeout > 0 {
+		deadline = time.Now().Add(timeout).UnixNano()
+	}
+	for _, a := range batch {
+		e, first := a.Event, len(c.factBuf)
+		c.factBuf = append(c.factBuf,
+			directcopy.Fact{Name: "app", Value: c.work.App}, directcopy.Fact{Name: "event", Value: a.Name},
+			directcopy.Fact{Name: "handler", Value: c.pool.spec.Name}, directcopy.Fact{Name: "type", Value: e.Type})
+		for _, f := range e.Facts {
+			c.factBuf = append(c.factBuf, directcopy.Fact(f))
+		}
+		attempt := a.Attempt
+		if a.Started == 0 {
+			attempt++ // it is counted when there is room for it
+		}
+		c.blockBuf = append(c.blockBuf, directcopy.Block{
+			ID: uint64(e.ID), Job: uint64(a.Job), Time: e.Time.UnixNano(), Deadline: deadline,
+			Attempt: attempt, Count: e.Count, Priority: uint32(a.Priority), Data: e.Data, Facts: c.factBuf[first:],
+		})
+	}
+	return c.blockBuf
+}
+
+// Copied publishes what was copied.
+func (p *process) Copied(err error) {
+	r := p.copying
+	if p.Freed(); p.zombie {
+		return // it ended meanwhile, and its activations with it
+	}
+	if err != nil {
+		r.Cancel()
+		p.lie(err)
+		return
+	}
+	last := &p.flights[len(p.flights)-1] // an event with a connection goes alone
+	if err := r.Publish(last.a.Event.FD); err != nil {
+		p.lie(err)
+	} else if last.a.Event.FD >= 0 {
+		last.connection = true
+		closeConnection(last.a.Event)
+	}
+}
+
+// Stuck gives up a process that holds one of our threads in a copy, and gives its app no direct copies until the
+// thread is back.
+func (p *process) Stuck() {
+	p.stuck = true
+	p.crew.work.Quarantine++
+	p.lie(errors.New("a copy into its memory did not return: a page of its arena never comes"))
+}
+
+// Freed ends a copy: from here on the process may be reaped.
+func (p *process) Freed() {
+	p.copying = nil
+	if p.stuck {
+		p.crew.work.Quarantine--
+		p.crew.pool.loop.Wake(p.crew.pool)
+	}
+	if p.zombie {
+		sys.WaitPIDFD(p.pidfd, true) //nolint:errcheck // how it ended was read before
+		p.crew.work.Loop.Reaped(p.pid)
+		sys.Close(p.pidfd)
+		p.pidfd = 0
+	}
+}
+
+// answered takes the handler's answers.
+func (p *process) answered(uint32) {
+	answers, err := p.mailbox.Answers(p.crew.answers[:0])
+	p.crew.answers = answers
+	for i := range answers {
+		p.complete(&answers[i])
+	}
+	clear(answers) // their texts
+	if err != nil {
+		p.lie(err)
+		return
+	}
+	if len(answers) > 0 && !p.ending {
+		p.full = false
+		p.rest()
+	}
+}
+
+var answerOutcomes = [...]aem.Outcome{
+	directcopy.Done: aem.Done, directcopy.Retry: aem.Retry, directcopy.Fail: aem.Failed,
+}
+
+func (p *process) complete(answer *directcopy.Answer) {
+	i := slices.IndexFunc(p.flights, func(f flight) bool { return f.number == answer.Number })
+	f := p.flights[i] // Answers vouches for it
+	p.flights = slices.Delete(p.flights, i, i+1)
+	completion := aem.Completion{
+		Outcome: answerOutcomes[answer.Outcome], Delay: answer.Delay, Err: answer.Text, Exit: -1,
+	}
+	if completion.Outcome != aem.Done {
+		completion.Reason = aem.ReasonHandler
+	}
+	if f.connection && completion.Outcome == aem.Retry {
+		completion.Outcome = aem.Failed // what passed on it cannot be taken back
+	}
+	p.crew.busy--
+	p.crew.well()
+	p.crew.pool.complete(f.a, completion)
+}
+
+// rest is what a process does when it has answered: a resident takes more, the others end.
+func (p *process) rest() {
+	c := p.crew
+	if c.pool.spec.Life != Resident || c.stopped && len(p.flights) == 0 {
+		p.end()
+		return
+	}
+	c.rest(p)
+	p.begin()
+}
