@@ -2,6 +2,7 @@ package test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,23 +14,25 @@ func TestReadmeWalk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	program, config := filepath.Join(dir, "main.go"), filepath.Join(dir, "greet.toml")
-	write(t, program, block(t, string(readme), "go"))
-	write(t, config, block(t, string(readme), "toml"))
-	build(t, filepath.Join(dir, "bin")+"/", "../cmd/aem-exec")
-	build(t, filepath.Join(dir, "bin/greet"), program)
+	program := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(program, []byte(block(t, string(readme), "go")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := prepare(t, myself(), "")
+	t.Setenv("STATE_DIRECTORY", s.path("state")) // the README's file leaves it to the user's default
+	if out, err := exec.Command("go", "build", "-o", s.path("bin/greet"), program).CombinedOutput(); err != nil {
+		t.Fatalf("build the README's handler: %v\n%s", err, out)
+	}
 	address := freeAddress(t)
-	replace(t, config, "127.0.0.1:7070", address)
-
-	r := run(t, dir, "greet.toml")
-	if out, status := r.command("check", "--offline"); status != 0 || !strings.HasSuffix(out, "ok, 1 job in 1 app\n") {
-		t.Errorf("check: status %d\n%s", status, out)
+	s.write("aem.toml", strings.ReplaceAll(block(t, string(readme), "toml"), "127.0.0.1:7070", address))
+	if out := s.must("check"); !strings.HasSuffix(out, "aem.toml: ok, 1 job in 1 app\n") {
+		t.Error(out)
 	}
-	if got := talk(t, address, ""); !strings.HasPrefix(got, "hello 127.0.0.1:") || !strings.Contains(got, ", you are event ") {
-		t.Errorf("greet: %q", got)
+	s.run()
+	if got, err := converse("tcp", address, ""); err != nil || !strings.HasPrefix(got, "hello 127.0.0.1:") || !strings.Contains(got, ", you are event ") {
+		t.Errorf("greet: %q, %v", got, err)
 	}
-	checkBooks(t, r, 1)
+	s.stop()
 }
 
 // block is the one fenced block of a language in a text.
@@ -41,11 +44,4 @@ func block(t *testing.T, text, language string) string {
 		t.Fatalf("want one block of %s", language)
 	}
 	return code + "\n"
-}
-
-func write(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
