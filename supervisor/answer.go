@@ -11,6 +11,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/source"
 )
 
 // answers are the meanings of the control protocol's operations. They run on the goroutines of the clients'
@@ -219,7 +220,7 @@ func (s *Supervisor) fireable(jobs []*job) error {
 	need := map[*app]int{}
 	for _, j := range jobs {
 		reg := s.jobs.registration(j)
-		if reg.pool.Spec().Handover == executor.Socket {
+		if _, ok := reg.spec.Source.(source.Accept); ok {
 			return control.Errorf(syscall.EINVAL, "fire: %s wants a connection, which only a client can make", reg.name())
 		}
 		if need[reg.app]++; !reg.app.room(need[reg.app]) {
