@@ -80,7 +80,7 @@ func (s *supervisor) list() []job {
 }
 
 // decodeStrictly reads JSON that may have no other keys than v.
-func decodeStrictly(t testing.TB, text string, v any) {
+func decodeStrictly(t *testing.T, text string, v any) {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))
 	d.DisallowUnknownFields()

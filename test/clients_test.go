@@ -10,17 +10,6 @@ import (
 	"time"
 )
 
-// freeAddress is a TCP address on the loopback that nobody listens on.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // converse connects, says something, and returns all that comes back until the other side ends.
 func converse(network, address, say string) (string, error) {
 	c, err := net.DialTimeout(network, address, patience)
@@ -42,7 +31,7 @@ func converse(network, address, say string) (string, error) {
 }
 
 // echoes makes n connections, so many at once, each of which has to get back what it said.
-func echoes(t testing.TB, network, address string, n, atOnce int) {
+func echoes(t *testing.T, network, address string, n, atOnce int) {
 	t.Helper()
 	numbers := make(chan int)
 	var clients sync.WaitGroup

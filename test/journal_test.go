@@ -41,7 +41,7 @@ func (j *journal) last(n int) string {
 }
 
 // await waits until a line has all of the words, and returns it.
-func (j *journal) await(t testing.TB, words ...string) string {
+func (j *journal) await(t *testing.T, words ...string) string {
 	t.Helper()
 	late := false
 	alarm := time.AfterFunc(patience, func() {

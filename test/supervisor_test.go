@@ -14,13 +14,10 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must happen before it gives up.
-const patience = 30 * time.Second
-
 // supervisor is an `aem-exec run`, in a folder of its own that holds everything of it: aem.toml, run, state, and bin
 // with the programs. Its handlers work in that folder, so that each process of its is found by where it works.
 type supervisor struct {
-	t    testing.TB
+	t    *testing.T
 	dir  string
 	who  user
 	cmd  *exec.Cmd
@@ -32,7 +29,7 @@ type supervisor struct {
 const head = "[supervisor]\nruntime_dir = \"run\"\nstate_dir = \"state\"\n"
 
 // start runs a supervisor with a configuration, $DIR standing for its folder, until the test ends.
-func start(t testing.TB, who user, config string) *supervisor {
+func start(t *testing.T, who user, config string) *supervisor {
 	t.Helper()
 	s := prepare(t, who, config)
 	s.run()
@@ -40,7 +37,7 @@ func start(t testing.TB, who user, config string) *supervisor {
 }
 
 // prepare makes the folder of a supervisor.
-func prepare(t testing.TB, who user, config string) *supervisor {
+func prepare(t *testing.T, who user, config string) *supervisor {
 	t.Helper()
 	s := &supervisor{t: t, dir: folder(t, who), who: who}
 	if err := os.Symlink(filepath.Dir(program(t, "aem-exec")), s.path("bin")); err != nil {

@@ -57,10 +57,13 @@ func Require(t testing.TB, features ...Feature) {
 }
 
 // NoLeaks is TestMain's body: it runs the tests and fails the run when goroutines, descriptors or child processes
-// are left behind.
-func NoLeaks(m *testing.M) {
+// are left behind. What clean removes, it removes after the tests, whatever their result.
+func NoLeaks(m *testing.M, clean ...func()) {
 	before := descriptors()
 	code := m.Run()
+	for _, f := range clean {
+		f()
+	}
 	if code == 0 {
 		if err := leaks(before); err != nil {
 			fmt.Fprintln(os.Stderr, err)

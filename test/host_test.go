@@ -7,13 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-
-	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
-
-func TestMain(m *testing.M) {
-	aemtest.NoLeaks(m, func() { os.RemoveAll(programsDir()) })
-}
 
 // programsDir is where this run of the tests has the programs that it builds.
 func programsDir() string {
@@ -39,7 +33,7 @@ var buildPrograms = sync.OnceValue(func() error {
 })
 
 // program is the path of aem-exec or of an example handler.
-func program(t testing.TB, name string) string {
+func program(t *testing.T, name string) string {
 	t.Helper()
 	if err := buildPrograms(); err != nil {
 		t.Fatal(err)
@@ -48,7 +42,7 @@ func program(t testing.TB, name string) string {
 }
 
 // folder is a new folder that everybody may enter and who may write; unlike t.TempDir, whose parent is the user's own.
-func folder(t testing.TB, who user) string {
+func folder(t *testing.T, who user) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "aem-test-")
 	if err != nil {
