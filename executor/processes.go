@@ -187,7 +187,7 @@ func (c *processes) fill() {
 	}
 	ahead := 0
 	for _, p := range c.live {
-		if p.bound == nil && !p.used && !p.ending {
+		if !p.ending && (c.pool.spec.Life == Resident || p.bound == nil && !p.used) {
 			ahead++
 		}
 	}

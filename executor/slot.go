@@ -25,14 +25,15 @@ type slot struct {
 
 // open makes what a slot consists of. It runs on the app's lane.
 func (s *slot) open() (err error) {
-	if s.stderr != nil {
-		return nil
-	}
 	w := s.crew.work
 	if s.leaf == nil {
 		if s.leaf, err = w.Group.Leaf(s.name); err != nil {
 			return err
 		}
+		s.count()
+	}
+	if s.stderr != nil {
+		return nil
 	}
 	app, handler := slog.String("app", w.App), slog.String("handler", s.crew.pool.spec.Name)
 	if s.stdout, err = w.Scribe.NewStream(app, handler, slog.String("stream", "stdout")); err != nil {
@@ -66,11 +67,23 @@ func (s *slot) clean() bool {
 		s.leaf.Kill() //nolint:errcheck // what it could not kill keeps the slot from being used again
 		empty, err = s.leaf.Empty()
 	}
+	if !empty {
+		return errors.Is(err, limits.ErrNoLeaf)
+	}
+	if s.leaf.Spent() && s.leaf.Remove() == nil {
+		s.leaf = nil // open makes another
+	} else {
+		s.count()
+	}
+	return true
+}
+
+// count remembers what the leaf has counted by now.
+func (s *slot) count() {
 	if s.crew.limited {
 		s.oomKills, _ = s.leaf.OOMKills()
 		s.pidsHits, _ = s.leaf.PIDsMaxHits()
 	}
-	return empty || errors.Is(err, limits.ErrNoLeaf)
 }
 
 // blame tells whether memory or the number of processes ended or hindered the slot's process.

@@ -11,8 +11,10 @@ import (
 // forked, and a process that is to die forks no more, so it takes a bomb of that many generations to outrun it.
 const killPasses = 64
 
-// Kill sends SIGKILL to every process in the leaf and does not wait: Empty tells when they are gone.
+// Kill sends SIGKILL to every process in the leaf and does not wait: Empty tells when they are gone. After it the leaf
+// is Spent.
 func (l *Leaf) Kill() error {
+	l.spent.Store(true)
 	p := l.group.keeper
 	if p == nil {
 		return ErrNoLeaf
@@ -28,6 +30,12 @@ func (l *Leaf) Kill() error {
 	}
 	return nil
 }
+
+// Spent reports whether the leaf was killed, and is to be removed and made again before another process lives in it.
+// Up to Linux 6.18 at least, the kernel compares how often the group was killed since a fork began by the count of the
+// wrong group when the child is to be born into another one (kernel/cgroup/cgroup.c, cgroup_css_set_fork reads kill_seq
+// before it knows kargs->cgrp): every child of CLONE_INTO_CGROUP would be killed at birth.
+func (l *Leaf) Spent() bool { return l.spent.Load() }
 
 // killAll kills the processes in the group dir one by one, until a pass finds none that is new, and returns them.
 func killAll(dir string) (killed []int, err error) {

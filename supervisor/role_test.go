@@ -45,6 +45,13 @@ var roles = map[string]func(){
 	"bomb":   func() { hd.Run(bomb) },
 	"denied": func() { hd.Run(denied) },
 	"sticky": sticky,
+	"window": func() {
+		hd.Run(func(_ context.Context, e *hd.Event) error {
+			_, err := fmt.Printf("%s %d\n", e.Data, e.Attempt)
+			return err
+		}, hd.InFlight(16))
+	},
+	"poison": func() { hd.Run(poison, hd.InFlight(16)) },
 }
 
 // role is a handler of direct that the test binary plays.
@@ -64,6 +71,15 @@ func third(_ context.Context, e *hd.Event) error {
 		return fmt.Errorf("attempt %d", e.Attempt)
 	}
 	return nil
+}
+
+// poison dies of one event, and says of the others at which attempt they came.
+func poison(_ context.Context, e *hd.Event) error {
+	if string(e.Data) == "poison" {
+		os.Exit(1)
+	}
+	_, err := fmt.Printf("%s %d\n", e.Data, e.Attempt)
+	return err
 }
 
 func noisy(context.Context, *hd.Event) error {

@@ -36,7 +36,7 @@ func (m *Maker) Spawn(p *Plan, v Vars) (Child, error) {
 		l.run.clone.Flags |= sys.CLONE_INTO_CGROUP
 		l.run.clone.Cgroup = uint64(v.Cgroup)
 	}
-	l.run.errno = 0
+	l.run.index, l.run.errno = 0, 0
 	pid := clone(&l.run)
 	runtime.KeepAlive(p)
 	runtime.KeepAlive(m)
