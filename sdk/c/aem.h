@@ -1,0 +1,526 @@
+/*
+ * aem.h: handlers of aem-exec in C. One header, libc only; GNU C99 or C++11, little-endian Linux. Include it first.
+ *
+ *	#include "aem.h"
+ *	static int hello(const struct aem_event *e, void *ctx)
+ *	{
+ *		return aem_write(e->fd, e->data, e->size) < 0 ? AEM_RETRY : AEM_DONE;
+ *	}
+ *	int main(void) { return aem_run(hello, NULL); }
+ *
+ * The event is complete in the program's memory before the function is called; what the function returns is its fate.
+ * Section numbers below are those of docs/abi.md, which says all that passes between a handler and the supervisor.
+ */
+#ifndef AEM_H
+#define AEM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MAP_ANONYMOUS
+#error "include aem.h before the headers of libc, or compile with -D_GNU_SOURCE"
+#endif
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the numbers of the ABI are little-endian"
+#endif
+
+/* What a handler returns. Any other number is taken for AEM_RETRY. */
+enum {
+	AEM_DONE = 0,  /* it did it */
+	AEM_RETRY = 1, /* the attempt failed: once more, as often as the configuration says */
+	AEM_FAIL = 2   /* it failed, and another attempt would too */
+};
+
+/* An event. It and what it points to are valid until the handler returns. */
+struct aem_event {
+	const void *data;
+	size_t size;
+	int fd; /* came with the event, or -1; aem_run closes it after the handler returned: dup it to keep it */
+	uint64_t id; /* the same at every attempt */
+	uint64_t job;
+	int64_t time_ns;     /* when it was detected, CLOCK_REALTIME */
+	int64_t deadline_ns; /* when it must be answered, in the same time; 0: whenever */
+	uint32_t attempt;    /* 1 is the first */
+	uint32_t count;      /* arrivals in it */
+	uint32_t priority;
+	const char *facts; /* for aem_fact */
+	size_t facts_size;
+	struct aem_fate *fate; /* for aem_retry and aem_fail */
+};
+
+typedef int aem_handler(const struct aem_event *e, void *ctx);
+
+/*
+ * aem_run calls f with one event after the other, until SIGTERM, the supervisor's word or its end. It returns the exit
+ * status of the program: 0; 1 if the supervisor cannot be understood; 2 if it was not started by aem-exec. It takes
+ * SIGTERM for itself: the current event is finished.
+ */
+static inline int aem_run(aem_handler *f, void *ctx);
+
+/* aem_run_ahead lets the supervisor write up to n events, 1 to 64, ahead of the one that f has. */
+static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n);
+
+/* aem_fact is the value of a fact, NULL if the event has no such fact. All have app, event, handler and type. */
+static inline const char *aem_fact(const struct aem_event *e, const char *name);
+
+/* aem_retry and aem_fail are AEM_RETRY and AEM_FAIL with a reason, cut at 4096 bytes. A delay of 0 is the
+ * configuration's backoff. */
+static inline int aem_retry(const struct aem_event *e, uint32_t delay_ms, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static inline int aem_fail(const struct aem_event *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* aem_write writes all of size bytes and returns size, or -1 with errno. A peer that is gone is EPIPE, not SIGPIPE. */
+static inline ssize_t aem_write(int fd, const void *data, size_t size);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * The rest is how it is done: sections 1 to 3 as constants and structs, then the way of an event.
+ */
+
+enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6 };
+enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND_ERROR = 4, AEM_KIND_STOP = 5 };
+enum { AEM_VERSION = 1, AEM_SLOTS = 64, AEM_MAX_TEXT = 4096, AEM_PAGE_SIZE = 4096, AEM_WAIT_CHANNEL = 2 };
+#define AEM_MAGIC 0x314d4541u
+#define AEM_BLOCK_MAGIC 0x454d4541u
+#define AEM_HUGE_PAGE ((size_t)2 << 20)
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* linux/mman.h, Linux 5.14 */
+#endif
+
+struct aem_entry {
+	uint64_t offset;
+	uint32_t size, flags;
+};
+
+struct aem_answer {
+	uint64_t number, outcome, text, reserved[2];
+};
+
+struct aem_page {
+	uint32_t magic;
+	uint16_t version, header_size;
+	uint32_t size, entry_count, entries_at, answer_count, answers_at, reserved0[9];
+	uint32_t head, reserved1[15];
+	uint32_t taken, answered, reserved2[14];
+	uint32_t handler_sleeps, reserved3[15];
+	uint32_t supervisor_sleeps, reserved4[63];
+	struct aem_entry entries[AEM_SLOTS];
+	struct aem_answer answers[AEM_SLOTS];
+};
+
+struct aem_block {
+	uint32_t magic, header_size;
+	uint64_t size, number, id, job;
+	int64_t time, deadline;
+	uint32_t attempt, count, priority, flags, fact_count, facts_size;
+	uint64_t data_at, data_size;
+};
+
+struct aem_header {
+	uint32_t magic;
+	uint16_t version, kind;
+	uint32_t size, number;
+};
+
+struct aem_hello {
+	struct aem_header header;
+	uint64_t arena, arena_size;
+	uint32_t pid, tid, in_flight, reserved;
+};
+
+struct aem_error {
+	struct aem_header header;
+	char text[AEM_MAX_TEXT + 1];
+};
+
+typedef char aem_page_is_a_page[sizeof(struct aem_page) == AEM_PAGE_SIZE ? 1 : -1];
+typedef char aem_block_is_96[sizeof(struct aem_block) == 96 ? 1 : -1];
+typedef char aem_hello_is_48[sizeof(struct aem_hello) == 48 ? 1 : -1];
+
+/* What the handler says beside its outcome. */
+struct aem_fate {
+	uint32_t delay_ms;
+	struct aem_error error; /* header.size 0: nothing */
+};
+
+/* The handler's end. Its counters are its own; the page holds copies for the supervisor. */
+struct aem_inbox {
+	struct aem_page *page;
+	char *arena;
+	size_t arena_size;
+	uint32_t taken, answered;
+	int passed; /* a descriptor whose event is still to be taken, or -1 */
+	int ending; /* STOP came */
+	uint64_t number;
+	struct aem_event event;
+	struct aem_fate fate;
+};
+
+/* The words that both sides look at. Sequentially consistent: of two that set a flag and then look, one sees the other. */
+static inline uint32_t aem_load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+static inline void aem_store(uint32_t *word, uint32_t to) { __atomic_store_n(word, to, __ATOMIC_SEQ_CST); }
+
+static inline int aem_broken(const char *what, const char *why)
+{
+	fprintf(stderr, "aem: %s: %s\n", what, why);
+	return -1;
+}
+
+static inline const char *aem_fact(const struct aem_event *e, const char *name)
+{
+	const char *at = e->facts, *end = at + e->facts_size;
+	uint16_t length[2]; /* of name and value; both have a NUL behind them */
+
+	for (; end - at > 4; at += (4 + length[0] + 1 + length[1] + 1 + 7) & ~7) {
+		memcpy(length, at, sizeof length);
+		if (strcmp(at + 4, name) == 0)
+			return at + 4 + length[0] + 1;
+	}
+	return NULL;
+}
+
+static inline void aem_say(struct aem_error *error, const char *format, va_list args)
+{
+	int n = vsnprintf(error->text, sizeof error->text, format, args);
+
+	error->header.size = n < 0 ? 0 : n > AEM_MAX_TEXT ? AEM_MAX_TEXT : n;
+}
+
+static inline int aem_retry(const struct aem_event *e, uint32_t delay_ms, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	aem_say(&e->fate->error, format, args);
+	va_end(args);
+	e->fate->delay_ms = delay_ms;
+	return AEM_RETRY;
+}
+
+static inline int aem_fail(const struct aem_event *e, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	aem_say(&e->fate->error, format, args);
+	va_end(args);
+	return AEM_FAIL;
+}
+
+static inline ssize_t aem_write(int fd, const void *data, size_t size)
+{
+	const char *at = (const char *)data;
+	size_t left = size;
+
+	while (left > 0) {
+		ssize_t n = send(fd, at, left, MSG_NOSIGNAL);
+		if (n < 0 && errno == ENOTSOCK)
+			n = write(fd, at, left);
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (n > 0) {
+			at += n;
+			left -= n;
+		}
+	}
+	return size;
+}
+
+/* SIGTERM ends the reading side of the channel, which wakes a handler that is about to sleep as well as one that does:
+ * a flag alone would come too late for the first. */
+static volatile sig_atomic_t aem_stopped;
+static pid_t aem_pid;
+
+static inline void aem_stop(int signal_number)
+{
+	int saved = errno;
+
+	if (getpid() == aem_pid) {
+		aem_stopped = 1;
+		shutdown(AEM_CHANNEL, SHUT_RD);
+	} else { /* a fork of the handler: the channel is not its own */
+		signal(signal_number, SIG_DFL);
+		raise(signal_number);
+	}
+	errno = saved;
+}
+
+/* aem_send fills in a message's header and sends it: 1, 0 if the supervisor is gone, -1. */
+static inline int aem_send(struct aem_header *message, int kind, size_t size, uint32_t number)
+{
+	message->magic = AEM_MAGIC;
+	message->version = AEM_VERSION;
+	message->kind = kind;
+	message->size = size;
+	message->number = number;
+	while (send(AEM_CHANNEL, message, sizeof *message + size, MSG_NOSIGNAL) < 0)
+		if (errno == EPIPE || errno == ECONNRESET)
+			return 0;
+		else if (errno != EINTR)
+			return aem_broken("send to supervisor", strerror(errno));
+	return 1;
+}
+
+/* aem_receive waits for one message, keeps what it brings, and returns its kind; 0 if the supervisor is gone, -1. */
+static inline int aem_receive(struct aem_inbox *in)
+{
+	struct aem_header message;
+	struct iovec body = {&message, sizeof message};
+	union {
+		struct cmsghdr header; /* aligns */
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} extra;
+	struct msghdr m;
+	struct cmsghdr *c;
+	ssize_t n;
+
+	memset(&m, 0, sizeof m);
+	m.msg_iov = &body;
+	m.msg_iovlen = 1;
+	m.msg_control = &extra;
+	m.msg_controllen = sizeof extra;
+	do
+		n = recvmsg(AEM_CHANNEL, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		return 0;
+	if (n < 0)
+		return aem_broken("read message", strerror(errno));
+	if (n != sizeof message || message.magic != AEM_MAGIC || message.version != AEM_VERSION || message.size != 0)
+		return aem_broken("read message", "not one of ABI 1");
+	c = CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&in->passed, CMSG_DATA(c), sizeof in->passed);
+	if (message.kind == AEM_KIND_STOP)
+		in->ending = 1;
+	return message.kind;
+}
+
+/* aem_map_page maps the control page and judges it: section 2. */
+static inline int aem_map_page(struct aem_inbox *in)
+{
+	void *at = mmap(NULL, AEM_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, AEM_PAGE, 0);
+	const struct aem_page *p = (const struct aem_page *)at;
+
+	if (at == MAP_FAILED)
+		return aem_broken("map control page", strerror(errno));
+	in->page = (struct aem_page *)at;
+	if (p->magic != AEM_MAGIC || p->version != AEM_VERSION || p->size != AEM_PAGE_SIZE ||
+	    p->entry_count != AEM_SLOTS || p->answer_count != AEM_SLOTS)
+		return aem_broken("map control page", "not one of ABI 1");
+	return 1;
+}
+
+/* aem_make_arena makes the memory that events land in, with all its pages present: section 4. It is never given back. */
+static inline int aem_make_arena(struct aem_inbox *in)
+{
+	const char *wish = getenv("AEM_ARENA_SIZE");
+	size_t size = wish ? strtoull(wish, NULL, 10) : 1 << 20, slack;
+	void *at;
+
+	size = size < 4096 ? 4096 : (size + 4095) & ~(size_t)4095;
+	slack = size < AEM_HUGE_PAGE ? 0 : AEM_HUGE_PAGE;
+	at = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return aem_broken("make arena", strerror(errno));
+	in->arena = (char *)at;
+	in->arena_size = size;
+	if (slack) {
+		in->arena += -(uintptr_t)at & (AEM_HUGE_PAGE - 1);
+		madvise(in->arena, size, MADV_HUGEPAGE); /* a kernel without them refuses; small pages do */
+	}
+	if (madvise(in->arena, size, MADV_POPULATE_WRITE) < 0)
+		return aem_broken("make arena", strerror(errno));
+	return 1;
+}
+
+/* aem_greet says hello and proves the arena: section 4. */
+static inline int aem_greet(struct aem_inbox *in, unsigned in_flight)
+{
+	struct aem_hello hello;
+	struct {
+		struct aem_header header;
+		char bytes[16];
+	} nonce;
+	int got;
+
+	memset(&hello, 0, sizeof hello);
+	hello.arena = (uintptr_t)in->arena;
+	hello.arena_size = in->arena_size;
+	hello.pid = getpid();
+	hello.tid = syscall(SYS_gettid);
+	hello.in_flight = in_flight;
+	if ((got = aem_send(&hello.header, AEM_KIND_HELLO, sizeof hello - sizeof hello.header, 0)) <= 0)
+		return got;
+	if ((got = aem_receive(in)) <= 0)
+		return got;
+	if (got != AEM_KIND_NONCE)
+		return in->ending ? 0 : aem_broken("say hello", "no nonce came");
+	memcpy(nonce.bytes, in->arena, sizeof nonce.bytes);
+	return aem_send(&nonce.header, AEM_KIND_NONCE, sizeof nonce.bytes, 0);
+}
+
+/* aem_start is sections 1 and 4: 1 when events may come, 0 if none will, -1. */
+static inline int aem_start(struct aem_inbox *in, unsigned in_flight)
+{
+	struct sigaction action;
+	int fd, ok;
+
+	for (fd = AEM_CHANNEL; fd <= AEM_ANSWERS; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	unsetenv("AEM_ABI"); /* programs that the handler starts are not started by aem-exec */
+	memset(in, 0, sizeof *in);
+	in->passed = -1;
+	in->event.fate = &in->fate;
+	memset(&action, 0, sizeof action);
+	action.sa_handler = aem_stop;
+	action.sa_flags = SA_RESTART;
+	aem_pid = getpid();
+	sigaction(SIGTERM, &action, NULL);
+	if ((ok = aem_map_page(in)) <= 0 || (ok = aem_make_arena(in)) <= 0)
+		return ok;
+	return aem_greet(in, in_flight);
+}
+
+/* aem_block_at is the block of an entry, section 7. The supervisor is trusted: what is checked is what would be a fault. */
+static inline const struct aem_block *aem_block_at(const struct aem_inbox *in, const struct aem_entry *at)
+{
+	const struct aem_block *b;
+
+	if (at->offset > in->arena_size || at->size > in->arena_size - at->offset || at->size < sizeof *b)
+		return NULL;
+	b = (const struct aem_block *)(in->arena + at->offset);
+	if (b->magic != AEM_BLOCK_MAGIC || b->header_size < sizeof *b || b->data_at > at->size ||
+	    b->data_size > at->size - b->data_at || (uint64_t)b->header_size + b->facts_size > b->data_at)
+		return NULL;
+	return b;
+}
+
+/* aem_open takes the oldest published event. */
+static inline int aem_open(struct aem_inbox *in)
+{
+	const struct aem_entry *at = &in->page->entries[in->taken % AEM_SLOTS];
+	const struct aem_block *b = aem_block_at(in, at);
+	struct aem_event *e = &in->event;
+	int got;
+
+	if (!b)
+		return aem_broken("take event", "no block of ABI 1 where it should be");
+	while ((at->flags & 1) && in->passed < 0)
+		if ((got = aem_receive(in)) <= 0)
+			return got;
+	aem_store(&in->page->taken, ++in->taken);
+	in->number = b->number;
+	in->fate.delay_ms = in->fate.error.header.size = 0;
+	e->data = (const char *)b + b->data_at;
+	e->size = b->data_size;
+	e->fd = in->passed;
+	in->passed = -1;
+	e->id = b->id;
+	e->job = b->job;
+	e->time_ns = b->time;
+	e->deadline_ns = b->deadline;
+	e->attempt = b->attempt;
+	e->count = b->count;
+	e->priority = b->priority;
+	e->facts = (const char *)b + b->header_size;
+	e->facts_size = b->facts_size;
+	return 1;
+}
+
+/* aem_sleep waits for the doorbell or a message. */
+static inline int aem_sleep(struct aem_inbox *in)
+{
+	struct epoll_event ready[2];
+	int got, i, n = epoll_wait(AEM_WAITER, ready, 2, -1);
+
+	if (n < 0 && errno != EINTR)
+		return aem_broken("wait for event", strerror(errno));
+	for (i = 0; i < n; i++)
+		if (ready[i].data.u64 == AEM_WAIT_CHANNEL && (got = aem_receive(in)) <= 0)
+			return got;
+	return 1;
+}
+
+/* aem_take is section 5: 1 with an event, 0 when there are none to come, -1. Where an event waits it is no system call. */
+static inline int aem_take(struct aem_inbox *in)
+{
+	int got;
+
+	while (!aem_stopped) {
+		if (aem_load(&in->page->head) != in->taken)
+			return aem_open(in);
+		if (in->ending)
+			return 0;
+		aem_store(&in->page->handler_sleeps, 1);
+		got = aem_load(&in->page->head) != in->taken ? 1 : aem_sleep(in);
+		aem_store(&in->page->handler_sleeps, 0);
+		if (got <= 0)
+			return got;
+	}
+	return 0;
+}
+
+/* aem_tell answers: section 6. From its end on the event's memory is the supervisor's. */
+static inline int aem_tell(struct aem_inbox *in, int outcome)
+{
+	struct aem_answer *at = &in->page->answers[in->answered % AEM_SLOTS];
+	struct aem_error *error = &in->fate.error;
+	const uint64_t one = 1;
+	int got;
+
+	if (outcome != AEM_DONE && outcome != AEM_FAIL)
+		outcome = AEM_RETRY;
+	if (outcome == AEM_DONE)
+		error->header.size = 0;
+	if (error->header.size &&
+	    (got = aem_send(&error->header, AEM_KIND_ERROR, error->header.size, (uint32_t)in->number)) <= 0)
+		return got;
+	at->number = in->number;
+	at->outcome = (uint64_t)in->fate.delay_ms << 32 | (unsigned)(outcome + 1);
+	at->text = error->header.size;
+	aem_store(&in->page->answered, ++in->answered);
+	if (aem_load(&in->page->supervisor_sleeps) &&
+	    __atomic_exchange_n(&in->page->supervisor_sleeps, 0, __ATOMIC_SEQ_CST) &&
+	    write(AEM_ANSWERS, &one, sizeof one) < 0 && errno != EAGAIN) /* EAGAIN: rung more than enough */
+		return aem_broken("ring answers", strerror(errno));
+	return 1;
+}
+
+static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n)
+{
+	const char *abi = getenv("AEM_ABI");
+	struct aem_inbox in;
+	int ok;
+
+	if (!abi || strcmp(abi, "1") != 0) {
+		fputs("not started by aem-exec: AEM_ABI is not 1 (name this program in a handler's exec, with handover = \"direct\")\n",
+		      stderr);
+		return 2;
+	}
+	for (ok = aem_start(&in, n); ok > 0 && (ok = aem_take(&in)) > 0;) {
+		int outcome = f(&in.event, ctx);
+		if (in.event.fd >= 0)
+			close(in.event.fd);
+		ok = aem_tell(&in, outcome);
+	}
+	return ok < 0 ? 1 : 0;
+}
+
+static inline int aem_run(aem_handler *f, void *ctx) { return aem_run_ahead(f, ctx, 1); }
+
+#endif

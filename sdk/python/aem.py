@@ -1,0 +1,309 @@
+"""Handlers of aem-exec in Python: one file, to lie beside the script. Python 3.9, Linux on x86-64 or arm64.
+
+    import aem
+
+    def order(e):
+        print("order", e.id, e.json()["sku"])
+
+    aem.run(order)
+
+The event is complete in the program's memory before the function is called. How the function ends is the event's fate:
+a return is done, an exception is tried again, Fail is not, After is tried again later. What it returns is not looked at:
+ABI 1 carries no reply yet, so return bytes only for the sake of a later version.
+
+docs/abi.md says all that passes between a handler and the supervisor; section numbers below are that page's.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+
+__all__ = ["After", "Event", "Fail", "run"]
+
+
+class Fail(Exception):
+    """The event failed, and another attempt would too."""
+
+
+class After(Exception):
+    """The attempt failed; the next one comes after so many seconds."""
+
+    def __init__(self, delay, *args):
+        super().__init__(*args)
+        self.delay = delay
+
+
+class Event:
+    """One event, valid until the function that got it returns. Facts are attributes: e.topic, e.peer, e.path.
+
+    id        the same at every attempt
+    job       id of the job
+    time      when it was detected, as time.time()
+    deadline  when it must be answered, as time.time(), or None
+    attempt   1 is the first
+    count     arrivals in it
+    priority  0 to 31, larger is more urgent
+    data      memoryview of the data; bytes(e.data) keeps it
+    """
+
+    def __init__(self, block, fd):
+        (magic, head, _, self._number, self.id, self.job, detected, deadline, self.attempt, self.count, self.priority,
+         _, facts, facts_size, start, size) = _BLOCK.unpack_from(block)
+        if magic != _BLOCK_MAGIC or head + facts_size > start or start + size > len(block):
+            raise _Broken("take event: no block of ABI 1 where it should be")
+        self.time = detected / 1e9
+        self.deadline = deadline / 1e9 if deadline else None
+        self.data = block[start:start + size].toreadonly()
+        self._facts = dict(_read_facts(block[head:head + facts_size], facts))
+        self._fd = fd
+        self._conn = None
+
+    def fact(self, name, default=None):
+        """The value of a fact. All events have app, event, handler and type."""
+        return self._facts.get(name, default)
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["_facts"][name]
+        except KeyError:
+            raise AttributeError(f"the event has no fact {name!r}") from None
+
+    def json(self):
+        """The data, decoded."""
+        import json
+        return json.loads(bytes(self.data))
+
+    @property
+    def conn(self):
+        """The connection that came with the event, as a socket. run closes it; detach or dup it to keep it."""
+        if self._conn is None:
+            if self._fd is None:
+                raise OSError("the event has no connection")
+            self._conn, self._fd = socket.socket(fileno=self._fd), None
+        return self._conn
+
+    def _end(self):
+        if self._conn is not None:
+            self._conn.close()
+        if self._fd is not None:
+            os.close(self._fd)
+        with contextlib.suppress(BufferError):  # the function kept a view of it, which will show other events
+            self.data.release()
+
+
+def run(function, ahead=1):
+    """Calls function(event) with one event after the other, until SIGTERM, the supervisor's word or its end.
+
+    It is to be called on the main thread, and takes SIGTERM for itself: the current event is finished. ahead lets the
+    supervisor write up to so many events, 1 to 64, ahead of the one that the function has. Where the program was not
+    started by aem-exec it exits with status 2, where the supervisor cannot be understood with status 1.
+    """
+    if os.environ.pop("AEM_ABI", None) != "1":
+        print("not started by aem-exec: AEM_ABI is not 1 (name this program in a handler's exec, "
+              'with handover = "direct")', file=sys.stderr)
+        sys.exit(2)
+    sys.stdout.reconfigure(line_buffering=True)  # it is the log, and a resident handler may never end
+    try:
+        inbox = _Inbox(int(os.environ.get("AEM_ARENA_SIZE", 1 << 20)))
+        inbox.stop_on_term()
+        inbox.greet(ahead)
+        while True:
+            event = inbox.take()
+            outcome = _judge(function, event)
+            event._end()
+            inbox.answer(event._number, *outcome)
+    except (_End, BrokenPipeError, ConnectionResetError):
+        pass
+    except _Broken as e:
+        print("aem:", e, file=sys.stderr)
+        sys.exit(1)
+
+
+def _judge(function, event):
+    """Runs function: outcome, delay in ms, text. What is no Exception, as SystemExit, ends the process instead."""
+    try:
+        function(event)
+    except Fail as e:
+        return _FAIL, 0, str(e)
+    except After as e:
+        return _RETRY, min(max(0, round(e.delay * 1000)), 0xFFFFFFFF), str(e)
+    except Exception:
+        import traceback
+        return _RETRY, 0, traceback.format_exc()
+    return _DONE, 0, ""
+
+
+class _End(Exception):
+    """There are no more events to come."""
+
+
+class _Broken(Exception):
+    """The supervisor cannot be understood."""
+
+
+_CHANNEL, _PAGE, _WAITER, _ANSWERS = 3, 4, 5, 6
+_HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP = 1, 2, 3, 4, 5
+_DONE, _RETRY, _FAIL = 1, 2, 3
+_MAGIC, _BLOCK_MAGIC = 0x314D4541, 0x454D4541
+_WAIT_CHANNEL = 2
+_SLOTS = 64
+_MAX_TEXT = 4096
+
+# The words of the control page, as indices of 4 bytes; its rings, as offsets.
+_HEAD, _TAKEN, _ANSWERED, _HANDLER_SLEEPS, _SUPERVISOR_SLEEPS = 64 // 4, 128 // 4, 132 // 4, 192 // 4, 256 // 4
+_ENTRIES, _ANSWER_RING = 512, 1536
+
+_MESSAGE = struct.Struct("<IHHII")
+_GREETING = struct.Struct("<QQIIII")
+_PAGE_HEADER = struct.Struct("<IHHIIIII")
+_ENTRY = struct.Struct("<QII")
+_BLOCK = struct.Struct("<IIQQQQqqIIIIIIQQ")
+
+_HUGE_PAGE = 2 << 20
+_MADV_POPULATE_WRITE = 23  # linux/mman.h, Linux 5.14
+
+# Memory order. Storing to or loading from a memoryview cast to "I" or "Q" is one machine instruction, a memcpy of
+# constant size (CPython, Objects/memoryobject.c), but orders nothing. What orders is this system call, a full barrier for
+# the thread that makes it on every machine (man 2 membarrier; kernel/sched/membarrier.c). There is one between what a
+# word publishes and the word, between a word and what it publishes, and between a store and a load that must not pass
+# it, so that the other side, whose accesses are sequentially consistent, sees what sections 5 and 6 want it to see.
+# PyDLL, because giving up the interpreter's lock would take longer than the call.
+_MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(os.uname().machine, -1)
+_GLOBAL_EXPEDITED = 2  # the command that needs no registration and does not wait
+_system_call = ctypes.PyDLL(None).syscall
+
+
+def _fence():
+    if _system_call(_MEMBARRIER, _GLOBAL_EXPEDITED, 0, 0) != 0:
+        raise _Broken("membarrier was refused: the policy must allow it, and the kernel have it")
+
+
+def _read_facts(b, count):
+    at = 0
+    for _ in range(count):
+        name, value = struct.unpack_from("<HH", b, at)
+        start, middle = at + 4, at + 4 + name + 1
+        yield str(b[start:start + name], "ascii"), os.fsdecode(bytes(b[middle:middle + value]))
+        at += (4 + name + 1 + value + 1 + 7) & ~7
+
+
+class _Inbox:
+    """The handler's end: sections 1 to 6."""
+
+    def __init__(self, arena_size):
+        for fd in (_CHANNEL, _PAGE, _WAITER, _ANSWERS):
+            os.set_inheritable(fd, False)
+        self.channel = socket.socket(fileno=_CHANNEL)
+        self.waiter = select.epoll.fromfd(_WAITER)
+        self.page = mmap.mmap(_PAGE, 4096)
+        magic, version, _, size, entries, _, answers, _ = _PAGE_HEADER.unpack_from(self.page)
+        if (magic, version, size, entries, answers) != (_MAGIC, 1, 4096, _SLOTS, _SLOTS):
+            raise _Broken("map control page: not one of ABI 1")
+        self.words = memoryview(self.page).cast("I")
+        self.answers = memoryview(self.page)[_ANSWER_RING:].cast("Q")
+        self.taken = self.answered = 0  # the page has them modulo 2^32
+        self.passed = None  # a descriptor whose event is still to be taken
+        self.ending = self.stopped = False
+        self.make_arena(arena_size)
+
+    def make_arena(self, size):
+        """Makes the memory that events land in, with all its pages present: section 4."""
+        size = max(size, 4096) + -size % 4096
+        slack = _HUGE_PAGE if size >= _HUGE_PAGE else 0
+        mapping = mmap.mmap(-1, size + slack, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
+        skip = -address % _HUGE_PAGE if slack else 0
+        if slack:
+            with contextlib.suppress(OSError):  # a kernel without them refuses; small pages do
+                mapping.madvise(mmap.MADV_HUGEPAGE, skip, size)
+        mapping.madvise(_MADV_POPULATE_WRITE, skip, size)
+        self.address, self.arena = address + skip, memoryview(mapping)[skip:skip + size]
+
+    def stop_on_term(self):
+        """SIGTERM ends the reading side of the channel, which wakes a handler that is about to sleep, too."""
+        owner = os.getpid()
+
+        def stop(number, _):
+            if os.getpid() != owner:  # a fork of the handler: the channel is not its own
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            self.stopped = True
+            self.channel.shutdown(socket.SHUT_RD)
+
+        signal.signal(signal.SIGTERM, stop)
+
+    def greet(self, in_flight):
+        """Says hello and proves the arena: section 4."""
+        self.send(_HELLO, 0, _GREETING.pack(self.address, len(self.arena), os.getpid(), threading.get_native_id(), in_flight, 0))
+        if self.receive() != _NONCE:
+            raise _End if self.ending else _Broken("say hello: no nonce came")
+        self.send(_NONCE, 0, bytes(self.arena[:16]))
+
+    def take(self):
+        """Waits for the next event: section 5."""
+        while not self.stopped:
+            if self.words[_HEAD] != self.taken & 0xFFFFFFFF:
+                _fence()
+                return self.open()
+            if self.ending:
+                break
+            self.words[_HANDLER_SLEEPS] = 1
+            _fence()
+            if self.words[_HEAD] == self.taken & 0xFFFFFFFF:
+                for reported, _ in self.waiter.poll():
+                    if reported == _WAIT_CHANNEL:
+                        self.receive()
+            self.words[_HANDLER_SLEEPS] = 0
+        raise _End
+
+    def open(self):
+        """Takes the oldest published event."""
+        offset, size, flags = _ENTRY.unpack_from(self.page, _ENTRIES + self.taken % _SLOTS * _ENTRY.size)
+        while flags & 1 and self.passed is None:
+            self.receive()
+        self.taken += 1
+        self.words[_TAKEN] = self.taken & 0xFFFFFFFF
+        fd, self.passed = self.passed, None
+        return Event(self.arena[offset:offset + size], fd)
+
+    def answer(self, number, outcome, delay, text):
+        """Tells the fate of an event: section 6. Its memory is the supervisor's again."""
+        text = text.encode(errors="replace")[-_MAX_TEXT:]  # the end of a traceback tells most
+        if text:
+            self.send(_ERROR, number & 0xFFFFFFFF, text)
+        at = self.answered % _SLOTS * 5
+        self.answers[at], self.answers[at + 1], self.answers[at + 2] = number, outcome | delay << 32, len(text)
+        self.answered += 1
+        _fence()
+        self.words[_ANSWERED] = self.answered & 0xFFFFFFFF
+        _fence()
+        if self.words[_SUPERVISOR_SLEEPS]:
+            self.words[_SUPERVISOR_SLEEPS] = 0  # no exchange: at worst it is rung once more than it had to be
+            with contextlib.suppress(BlockingIOError):  # rung more than enough
+                os.write(_ANSWERS, b"\1\0\0\0\0\0\0\0")
+
+    def send(self, kind, number, body):
+        self.channel.sendall(_MESSAGE.pack(_MAGIC, 1, kind, len(body), number) + body)
+
+    def receive(self):
+        """Waits for one message, keeps what it brings, and returns its kind."""
+        message, fds, _, _ = socket.recv_fds(self.channel, _MESSAGE.size + 1, 1, socket.MSG_CMSG_CLOEXEC)
+        if not message:
+            raise _End
+        if len(message) != _MESSAGE.size:
+            raise _Broken("read message: not one of ABI 1")
+        magic, version, kind, _, _ = _MESSAGE.unpack(message)
+        if (magic, version) != (_MAGIC, 1):
+            raise _Broken("read message: not one of ABI 1")
+        if fds:
+            self.passed = fds[0]
+        if kind == _STOP:
+            self.ending = True
+        return kind

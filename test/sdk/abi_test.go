@@ -1,0 +1,246 @@
+package sdk
+
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/directcopy"
+)
+
+// said is an event that says what to do.
+func said(what string) directcopy.Block { return directcopy.Block{Data: []byte(what), Attempt: 1} }
+
+// sum is what a teller answers to data that says nothing to it.
+func sum(data []byte) string { return fmt.Sprintf("%d %08x", len(data), crc32.ChecksumIEEE(data)) }
+
+func TestFates(t *testing.T) {
+	facts := []directcopy.Fact{{Name: "app", Value: "shop"}, {Name: "event", Value: "order"}, {Name: "handler", Value: "h"},
+		{Name: "type", Value: "topic"}, {Name: "topic", Value: "shop/höß"}}
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, teller, 1<<20)
+		for _, test := range []struct {
+			data    string
+			outcome directcopy.Outcome
+			delay   time.Duration
+			text    string // the end of it
+		}{
+			{"done", directcopy.Done, 0, ""},
+			{"retry", directcopy.Retry, 0, "not yet"},
+			{"after", directcopy.Retry, 300 * time.Millisecond, "busy"},
+			{"fail", directcopy.Fail, 0, "gave up"},
+			{"done", directcopy.Done, 0, ""},
+			{"third", directcopy.Retry, 0, "attempt 2"},
+			{"facts", directcopy.Fail, 0, "77 12884901893 2 4 31 123000 456000 shop order h topic shop/höß -"},
+			{"", directcopy.Fail, 0, sum(nil)},
+		} {
+			a.put(-1, directcopy.Block{ID: 77, Job: 3<<32 | 5, Time: 123_000, Deadline: 456_000, Attempt: 2, Count: 4,
+				Priority: 31, Facts: facts, Data: []byte(test.data)})
+			got := a.answers(1)[0]
+			if text := strings.TrimSpace(got.Text); got.Outcome != test.outcome || got.Delay != test.delay || !strings.HasSuffix(text, test.text) || test.text == "" && text != "" {
+				t.Errorf("%s: answer %+v, want %v after %v, %q", test.data, got, test.outcome, test.delay, test.text)
+			}
+		}
+		a.put(-1, said("long"))
+		if got := a.answers(1)[0]; len(got.Text) != directcopy.MaxText {
+			t.Errorf("a long text has %d bytes", len(got.Text))
+		}
+		check(t, a.box.Stop())
+		a.end()
+		a.exit(0)
+	})
+}
+
+// TestData sends events of many sizes through an arena that they wrap several times, and compares checksums.
+func TestData(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, append(teller, "8"), 2<<20) // from 2 MiB on it is aligned otherwise
+		var queue []directcopy.Block
+		want := map[uint64]string{}
+		for i, size := range []int{0, 1, 63, 64, 1024, 900 << 10, 65, 4095, 300_000, 900 << 10, 7, 1_500_000, 0, 5, 900 << 10} {
+			data := bytes.Repeat([]byte{byte(i), 1, 2, 3, 5, 8, 13}, size/7+1)[:size]
+			queue = append(queue, directcopy.Block{Data: data})
+			want[uint64(i)] = sum(data)
+		}
+		for len(want) > 0 {
+			if len(queue) > 0 {
+				queue = queue[a.put(-1, queue...):]
+			}
+			for _, got := range a.answers(1) {
+				if got.Text != want[got.Number] {
+					t.Fatalf("event %d arrived as %q, want %q", got.Number, got.Text, want[got.Number])
+				}
+				delete(want, got.Number)
+			}
+		}
+	})
+}
+
+// TestManyInFlight keeps up to 64 events in flight, through many rounds of both rings.
+func TestManyInFlight(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, append(teller, "64"), 1<<16)
+		const events = 1000
+		for sent, answered := 0, 0; answered < events; {
+			if left := min(directcopy.Slots, events-sent); left > 0 {
+				sent += a.put(-1, make([]directcopy.Block, left)...)
+			}
+			for _, got := range a.answers(1) {
+				if got.Number != uint64(answered) || got.Text != sum(nil) {
+					t.Fatalf("answer %+v, want the one of event %d", got, answered)
+				}
+				answered++
+			}
+		}
+	})
+}
+
+// TestDeath dies at the second of three events: the third was not taken.
+func TestDeath(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, append(teller, "3"), 1<<16)
+		a.put(-1, said("done"), said("die"), said("done"))
+		a.end()
+		a.exit(3)
+		if got, err := a.box.Answers(nil); len(got) != 1 || err != nil || a.box.Taken() != 2 || a.box.InFlight() != 2 {
+			t.Errorf("answers %v, %v; taken %d, in flight %d", got, err, a.box.Taken(), a.box.InFlight())
+		}
+	})
+}
+
+func TestDescriptors(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, append(teller, "2"), 1<<16)
+		for range 3 {
+			conn := a.connect(said("conn"))
+			if n, err := conn.Read(make([]byte, 8)); n != 1 || err != nil {
+				t.Fatalf("read %d, %v", n, err)
+			}
+			_, err := conn.Write([]byte("!"))
+			check(t, err)
+			if got := a.answers(1)[0]; got.Outcome != directcopy.Done {
+				t.Errorf("answer %+v", got)
+			}
+			if n, _ := conn.Read(make([]byte, 8)); n != 0 {
+				t.Error("the connection lives on after its event")
+			}
+			a.connect(said("done")) // whose handler does not look at it
+			a.answers(1)
+		}
+	})
+}
+
+// TestTerm signals in the middle of an event: it is finished, and the next one is not taken.
+func TestTerm(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, append(teller, "2"), 1<<16)
+		conn := a.connect(said("conn"))
+		_, err := conn.Read(make([]byte, 1))
+		check(t, err)
+		a.put(-1, said("done"))
+		check(t, a.cmd.Process.Signal(syscall.SIGTERM))
+		_, err = conn.Write([]byte("!"))
+		check(t, err)
+		if got := a.answers(1)[0]; got.Outcome != directcopy.Done {
+			t.Errorf("answer %+v", got)
+		}
+		a.end()
+		a.exit(0)
+		if a.box.Taken() != 1 {
+			t.Errorf("taken %d", a.box.Taken())
+		}
+	})
+}
+
+func TestTermWhileIdle(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, teller, 1<<16)
+		a.put(-1, said("done"))
+		a.answers(1)
+		check(t, a.cmd.Process.Signal(syscall.SIGTERM))
+		a.end()
+		a.exit(0)
+	})
+}
+
+// TestStop has events published before STOP that the handler finds together with it.
+func TestStop(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, append(teller, "8"), 1<<16)
+		check(t, a.cmd.Process.Signal(syscall.SIGSTOP))
+		a.put(-1, said("done"), said("done"), said("done"))
+		check(t, a.box.Stop())
+		check(t, a.cmd.Process.Signal(syscall.SIGCONT))
+		a.answers(3)
+		a.end()
+		a.exit(0)
+	})
+}
+
+// TestSupervisorGone closes our end: the handler ends by itself.
+func TestSupervisorGone(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, teller, 1<<16)
+		a.box.Close()
+		a.exit(0)
+	})
+}
+
+func TestNotStarted(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		cmd := exec.Command(teller[0], teller[1:]...)
+		for name, value := range environment(t) {
+			cmd.Env = append(cmd.Environ(), name+"="+value)
+		}
+		out, _ := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 2 || !strings.HasPrefix(string(out), "not started by aem-exec") {
+			t.Errorf("exit status %d: %q", cmd.ProcessState.ExitCode(), out)
+		}
+	})
+}
+
+// TestOtherVersion shows the handler a control page of another version of the ABI.
+func TestOtherVersion(t *testing.T) {
+	for _, teller := range tellers[:2] { // the one in Perl dies in its own way
+		t.Run(teller.name, func(t *testing.T) {
+			a := start(t, teller.command(t, teller.source), 1<<16, func(page int) {
+				_, err := syscall.Pwrite(page, []byte{2}, 4)
+				check(t, err)
+			})
+			a.exit(1)
+			if !strings.Contains(a.stderr.String(), "map control page: ") {
+				t.Errorf("it wrote %q", a.stderr.String())
+			}
+		})
+	}
+}
+
+// TestPython is what only Python has.
+func TestPython(t *testing.T) {
+	a := ready(t, python.command(t, "testdata/tell.py"), 1<<16)
+	for _, test := range []struct{ data, want string }{
+		{`{"why": "so"}`, "so"},
+		{`{"why": `, "json.decoder.JSONDecodeError: "},
+		{"attribute", "AttributeError: the event has no fact 'none'"},
+		{"conn", "OSError: the event has no connection"},
+	} {
+		a.put(-1, said(test.data))
+		if got := a.answers(1)[0]; !strings.Contains(got.Text, test.want) {
+			t.Errorf("%s: %q", test.data, got.Text)
+		}
+	}
+}
+
+// TestC is what only C has: numbers that are no outcome.
+func TestC(t *testing.T) {
+	a := ready(t, c.command(t, "testdata/tell.c"), 1<<16)
+	a.put(-1, said("number"))
+	if got := a.answers(1)[0]; got.Outcome != directcopy.Retry {
+		t.Errorf("answer %+v", got)
+	}
+}

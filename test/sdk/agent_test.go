@@ -1,0 +1,165 @@
+package sdk
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/directcopy"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// agent is a handler process and the supervisor's end of it, without a supervisor.
+type agent struct {
+	t      testing.TB
+	box    *directcopy.Mailbox
+	cmd    *exec.Cmd
+	stderr strings.Builder
+	poll   int
+}
+
+// start makes a handler process, as a supervisor does. forge may spoil its control page.
+func start(t testing.TB, command []string, arena int, forge func(page int)) *agent {
+	t.Helper()
+	box, err := directcopy.NewMailbox()
+	check(t, err)
+	a := &agent{t: t, box: box, cmd: exec.Command(command[0], command[1:]...)}
+	a.cmd.Env = append(os.Environ(), directcopy.Environment(arena)...)
+	for name, value := range environment(t) {
+		a.cmd.Env = append(a.cmd.Env, name+"="+value)
+	}
+	a.cmd.Stderr = &a.stderr
+	if forge != nil {
+		forge(box.Handler()[1])
+	}
+	for _, fd := range box.Handler() {
+		own, err := sys.Dup(fd, 0)
+		check(t, err)
+		a.cmd.ExtraFiles = append(a.cmd.ExtraFiles, os.NewFile(uintptr(own), "handler"))
+	}
+	check(t, a.cmd.Start())
+	for _, f := range a.cmd.ExtraFiles {
+		f.Close()
+	}
+	box.CloseHandler()
+	a.poll, err = sys.EpollCreate()
+	check(t, err)
+	check(t, sys.EpollAdd(a.poll, box.Channel(), sys.EPOLLIN|sys.EPOLLRDHUP, 0))
+	check(t, sys.EpollAdd(a.poll, box.AnswersFD(), sys.EPOLLIN|sys.EPOLLET, 1))
+	t.Cleanup(a.close)
+	return a
+}
+
+// ready is start and the hello.
+func ready(t testing.TB, command []string, arena int) *agent {
+	t.Helper()
+	a := start(t, command, arena, nil)
+	for {
+		a.wait()
+		progress, err := a.box.Receive()
+		if err != nil {
+			t.Fatalf("%v; the handler wrote: %s", err, a.stderr.String())
+		}
+		switch progress {
+		case directcopy.Greeted:
+			check(t, a.box.Prove(a.cmd.Process.Pid))
+		case directcopy.Proved:
+			return a
+		}
+	}
+}
+
+// wait waits until the handler is heard of.
+func (a *agent) wait() {
+	a.t.Helper()
+	var events [2]sys.EpollEvent
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); { // a signal ends a wait early
+		n, err := sys.EpollWait(a.poll, events[:], patience)
+		check(a.t, err)
+		if n > 0 {
+			return
+		}
+	}
+	a.t.Fatal("the handler is silent")
+}
+
+func (a *agent) close() {
+	sys.Close(a.poll)
+	a.box.Close()
+	if a.cmd.ProcessState == nil {
+		a.cmd.Process.Kill()
+		a.cmd.Wait()
+	}
+}
+
+// exit waits for the end of the process and wants this status of it.
+func (a *agent) exit(want int) {
+	a.t.Helper()
+	a.cmd.Wait()
+	if got := a.cmd.ProcessState.ExitCode(); got != want {
+		a.t.Errorf("exit status %d, want %d; the handler wrote: %s", got, want, a.stderr.String())
+	}
+}
+
+// put publishes as many blocks as have room, and returns how many.
+func (a *agent) put(fd int, blocks ...directcopy.Block) int {
+	a.t.Helper()
+	r, err := a.box.Reserve(blocks)
+	if errors.Is(err, directcopy.ErrFull) {
+		return 0
+	}
+	check(a.t, err)
+	n := r.Len()
+	check(a.t, r.Copy(a.cmd.Process.Pid))
+	check(a.t, r.Publish(fd))
+	return n
+}
+
+// answers waits until n answers came.
+func (a *agent) answers(n int) []directcopy.Answer {
+	a.t.Helper()
+	got, err := a.box.Answers(nil)
+	check(a.t, err)
+	for len(got) < n {
+		a.wait()
+		_, end := a.box.Receive()
+		got, err = a.box.Answers(got) // after it: those that came before the end
+		check(a.t, err)
+		if end != nil && len(got) < n {
+			a.t.Fatalf("%d of %d answers, then %v; the handler wrote: %s", len(got), n, end, a.stderr.String())
+		}
+	}
+	return got
+}
+
+// end waits for the end of the channel.
+func (a *agent) end() {
+	a.t.Helper()
+	for {
+		_, err := a.box.Receive()
+		if err == io.EOF {
+			return
+		}
+		check(a.t, err)
+		a.wait()
+	}
+}
+
+// connect publishes an event with one end of a socket pair and returns the other.
+func (a *agent) connect(b directcopy.Block) *os.File {
+	a.t.Helper()
+	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	check(a.t, err)
+	if a.put(ends[1], b) != 1 {
+		a.t.Fatal("no room for an event")
+	}
+	sys.Close(ends[1])
+	conn := os.NewFile(uintptr(ends[0]), "client")
+	a.t.Cleanup(func() { conn.Close() })
+	return conn
+}

@@ -1,0 +1,115 @@
+package sdk
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	aemtest.NoLeaks(m, func() { os.RemoveAll(built) })
+}
+
+// built is where programs are compiled to.
+var built, builtErr = os.MkdirTemp("", "aem-sdk-test-")
+
+// compiled are the C programs by their source, each compiled when a test first wants it.
+var compiled = map[string]func() (string, error){
+	"testdata/tell.c":                       compile("testdata/tell.c", "cc", "-std=c99", "-pedantic"),
+	"../../examples/handlers/echo-c/echo.c": compile("../../examples/handlers/echo-c/echo.c", "cc"),
+}
+
+func compile(source string, compiler ...string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		if builtErr != nil {
+			return "", builtErr
+		}
+		program := filepath.Join(built, filepath.Base(source)+".out")
+		args := append(compiler[1:], "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-I", "../../sdk/c", "-o", program, source)
+		if out, err := exec.Command(compiler[0], args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s %v: %v\n%s", compiler[0], args, err, out)
+		}
+		return program, nil
+	})
+}
+
+// language is a language that handlers are written in.
+type language struct {
+	name    string
+	needs   []aemtest.Feature
+	command func(t testing.TB, source string) []string
+}
+
+var (
+	c      = language{"c", []aemtest.Feature{aemtest.CC}, cCommand}
+	python = language{"python", []aemtest.Feature{aemtest.Python}, interpreter("python3")}
+	perl   = language{"perl", []aemtest.Feature{aemtest.Program("perl")}, interpreter("perl")}
+)
+
+func cCommand(t testing.TB, source string) []string {
+	t.Helper()
+	program, err := compiled[source]()
+	check(t, err)
+	return []string{program}
+}
+
+func interpreter(program string) func(testing.TB, string) []string {
+	return func(t testing.TB, source string) []string {
+		t.Helper()
+		path, err := exec.LookPath(program)
+		check(t, err)
+		return []string{path, absolute(t, source)}
+	}
+}
+
+// environment lets Python find the SDK, and leave no files beside it.
+func environment(t testing.TB) map[string]string {
+	t.Helper()
+	return map[string]string{"PYTHONPATH": absolute(t, "../../sdk/python"), "PYTHONDONTWRITEBYTECODE": "1"}
+}
+
+func absolute(t testing.TB, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	check(t, err)
+	return path
+}
+
+// tellers are the same handler in each language: it does what its event's data says.
+var tellers = []struct {
+	language
+	source string
+}{{c, "testdata/tell.c"}, {python, "testdata/tell.py"}, {perl, "testdata/handler.pl"}}
+
+// forEach runs a test with the teller of each language.
+func forEach(t *testing.T, test func(t *testing.T, teller []string)) {
+	for _, teller := range tellers {
+		t.Run(teller.name, func(t *testing.T) {
+			aemtest.Require(t, teller.needs...)
+			test(t, teller.command(t, teller.source))
+		})
+	}
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestHeaderIsCxx compiles the C SDK as C++, with all that users may have on.
+func TestHeaderIsCxx(t *testing.T) {
+	aemtest.Require(t, aemtest.Program("c++"))
+	_, err := compile("../../examples/handlers/echo-c/echo.c", "c++", "-x", "c++", "-std=c++11", "-pedantic")()
+	check(t, err)
+}

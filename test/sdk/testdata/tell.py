@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Tell does what its event's data says; for other data it fails with the data's size and checksum."""
+import os
+import sys
+import zlib
+
+import aem
+
+
+def tell(e):
+    command = bytes(e.data[:16])
+    if command == b"done":
+        return b"a reply"
+    if command == b"retry":
+        raise ValueError("not yet")
+    if command == b"after":
+        raise aem.After(0.3, "busy")
+    if command == b"fail":
+        raise aem.Fail("gave up")
+    if command == b"long":
+        raise aem.Fail("x" * 5000)
+    if command == b"third":
+        if e.attempt < 3:
+            raise ValueError(f"attempt {e.attempt}")
+        return
+    if command == b"second":
+        if e.attempt < 2:
+            raise aem.After(0.3, "later")
+        return
+    if command == b"die":
+        os._exit(3)
+    if command == b"conn":
+        e.conn.sendall(b"!")
+        e.conn.recv(1)
+        return
+    if command == b"facts":
+        nanoseconds = (round(t * 1e9) for t in (e.time, e.deadline or 0))
+        raise aem.Fail(" ".join(map(str, (e.id, e.job, e.attempt, e.count, e.priority, *nanoseconds, e.app, e.event,
+                                          e.handler, e.type, e.topic, e.fact("none", "-")))))
+    if command.startswith(b"{"):
+        raise aem.Fail(e.json()["why"])
+    if command == b"attribute":
+        return e.none
+    raise aem.Fail(f"{len(e.data)} {zlib.crc32(e.data):08x}")
+
+
+aem.run(tell, ahead=int(sys.argv[1]) if len(sys.argv) > 1 else 1)
