@@ -18,7 +18,7 @@ const MaxFactBytes = 4096
 type Fact struct{ Name, Value string }
 
 // Event is one occurrence: a value that nobody changes once its source made it. Facts and Data are shared by all the
-// jobs that the event is activated for.
+// jobs that the event is activated for. An event is valid until its last activation is complete, and used again then.
 type Event struct {
 	ID    EventID
 	Type  string
@@ -28,6 +28,7 @@ type Event struct {
 	Data  []byte
 	FD    int     // the descriptor that comes with it, -1 without one; closed by whoever holds the event last
 	Of    EventID // the dead letter it replays, 0 otherwise
+	Users int     // activations of it that are not complete: the loop's
 }
 
 // Fact is the value of the named fact of the type.

@@ -25,13 +25,13 @@ func After(d time.Duration, err error) error { return later{err, d} }
 
 // Judge tells what a handler's error means for its event.
 func Judge(err error) (o Outcome, delay time.Duration) {
-	var l later
-	switch {
-	case err == nil:
+	if err == nil {
 		return Done, 0
-	case errors.As(err, new(failure)):
+	}
+	if _, final := errors.AsType[failure](err); final {
 		return Failed, 0
-	case errors.As(err, &l):
+	}
+	if l, ok := errors.AsType[later](err); ok {
 		return Retry, l.delay
 	}
 	return Retry, 0

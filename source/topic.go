@@ -7,11 +7,12 @@ type Topics struct {
 	env  Env
 	jobs map[string][]aem.JobID // by full name, in the order they started
 	name map[aem.JobID]string
+	fact map[string][]aem.Fact // of each name: shared by its events
 }
 
 // NewTopics makes the source of type topic.
 func NewTopics(e Env) *Topics {
-	return &Topics{env: e, jobs: map[string][]aem.JobID{}, name: map[aem.JobID]string{}}
+	return &Topics{env: e, jobs: map[string][]aem.JobID{}, name: map[aem.JobID]string{}, fact: map[string][]aem.Fact{}}
 }
 
 // Start subscribes a job.
@@ -19,6 +20,7 @@ func (s *Topics) Start(id aem.JobID, spec Spec) error {
 	name := spec.(Topic).Name
 	s.jobs[name] = append(s.jobs[name], id)
 	s.name[id] = name
+	s.fact[name] = []aem.Fact{{Name: "topic", Value: name}}
 	return nil
 }
 
@@ -37,6 +39,7 @@ func (s *Topics) Stop(id aem.JobID) {
 	}
 	if s.jobs[name] = rest; rest == nil {
 		delete(s.jobs, name)
+		delete(s.fact, name)
 	}
 }
 
@@ -55,7 +58,7 @@ func (s *Topics) Subscribers(name string) []aem.JobID { return s.jobs[name] }
 // Publish detects one event, with one id, for every subscriber. The data is theirs from here on.
 func (s *Topics) Publish(name string, data []byte) *aem.Event {
 	e := s.env.Sink.NewEvent("topic")
-	e.Facts = []aem.Fact{{Name: "topic", Value: name}}
+	e.Facts = s.fact[name]
 	e.Data = data
 	for _, id := range s.jobs[name] {
 		s.env.Sink.Detected(id, e)

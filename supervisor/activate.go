@@ -11,12 +11,6 @@ import (
 	"github.com/aem-exec/aem-exec/source"
 )
 
-// NewEvent is a fresh event of a type, detected now.
-func (s *Supervisor) NewEvent(typ string) *aem.Event {
-	s.lastID++
-	return &aem.Event{ID: s.lastID, Type: typ, Time: time.Now(), Count: 1, FD: -1}
-}
-
 // Detected takes an event that a source detected for a job. There is room for it: a job without room is held.
 func (s *Supervisor) Detected(id aem.JobID, e *aem.Event) {
 	j := s.jobs.get(id)
@@ -43,10 +37,9 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 		return
 	}
 	s.lastSeq++
-	activation := &aem.Activation{
-		Event: e, Job: j.id, Name: reg.spec.Name, Priority: j.priority, Seq: s.lastSeq,
-		Bytes: executor.BytesOf(e), Activated: timing.Now(),
-	}
+	activation := s.newActivation(e)
+	activation.Job, activation.Name, activation.Priority, activation.Seq = j.id, reg.spec.Name, j.priority, s.lastSeq
+	activation.Bytes, activation.Activated = executor.BytesOf(e), timing.Now()
 	a.activations++
 	a.bytes += activation.Bytes
 	j.waiting += n
@@ -221,10 +214,9 @@ func (s *Supervisor) publish(topic string, data []byte) (*aem.Event, []aem.JobID
 		return nil, nil, errStopping
 	}
 	subscribers := s.topics.Subscribers(topic)
-	need := map[*app]int{}
-	for _, id := range subscribers {
+	for i, id := range subscribers {
 		reg := s.jobs.registration(s.jobs.get(id))
-		if need[reg.app]++; reg.spec.Full != ShedFull && !reg.app.room(need[reg.app]) {
+		if reg.spec.Full != ShedFull && !reg.app.room(1+s.sameApp(subscribers[:i], reg.app)) {
 			return nil, nil, fmt.Errorf("publish %s: app %s: %w", topic, reg.app.spec.Name, executor.ErrFull)
 		}
 		if limit := reg.app.spec.Limits.QueueBytes; int64(len(data)) > limit {
@@ -232,6 +224,16 @@ func (s *Supervisor) publish(topic string, data []byte) (*aem.Event, []aem.JobID
 		}
 	}
 	return s.topics.Publish(topic, data), subscribers, nil
+}
+
+// sameApp is how many of the jobs are of an app.
+func (s *Supervisor) sameApp(jobs []aem.JobID, a *app) (n int) {
+	for _, id := range jobs {
+		if s.jobs.registration(s.jobs.get(id)).app == a {
+			n++
+		}
+	}
+	return n
 }
 
 // publishOnLoop is publish for the app's own callbacks.

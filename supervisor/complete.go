@@ -83,15 +83,16 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c aem.Com
 	if reg.spec.Once {
 		j.ended, j.started = true, false
 	}
-	s.leave(reg.app, a)
 	s.tell(reg, a.Event.ID, c)
+	s.leave(reg.app, a)
 }
 
-// leave takes an activation out of its app's counts.
+// leave takes an activation out of its app's counts, and ends it.
 func (s *Supervisor) leave(app *app, a *aem.Activation) {
 	drop(a.Event)
 	app.activations--
 	app.bytes -= a.Bytes
+	s.recycle(a)
 	s.releaseAtLimit(app)
 }
 

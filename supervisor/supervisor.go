@@ -52,16 +52,17 @@ type Supervisor struct {
 	sources map[string]source.Source
 	topics  *source.Topics
 
-	jobs    registry
-	apps    []*app
-	pools   []*executor.Pool
-	owners  map[*executor.Pool]*app
-	active  []*executor.Pool // those whose queue may have something to run
-	retries map[*aem.Activation]*timing.Alarm
-	waiters map[aem.EventID]*waiter
-	lastID  aem.EventID
-	lastSeq uint64
-	started time.Time
+	jobs     registry
+	apps     []*app
+	pools    []*executor.Pool
+	owners   map[*executor.Pool]*app
+	active   []*executor.Pool // those whose queue may have something to run
+	retries  map[*aem.Activation]*timing.Alarm
+	waiters  map[aem.EventID]*waiter
+	lastID   aem.EventID
+	lastSeq  uint64
+	recycled recycled
+	started  time.Time
 
 	tree    *limits.Tree
 	stage   *spawn.Stage
