@@ -97,6 +97,18 @@ func (a *agent) close() {
 	}
 }
 
+// answered reads into dst until n answers came, and looks at nothing else.
+func (a *agent) answered(dst []directcopy.Answer, n int) []directcopy.Answer {
+	a.t.Helper()
+	for dst = dst[:0]; len(dst) < n; {
+		a.wait()
+		var err error
+		dst, err = a.box.Answers(dst)
+		check(a.t, err)
+	}
+	return dst
+}
+
 // exit waits for the end of the process and wants this status of it.
 func (a *agent) exit(want int) {
 	a.t.Helper()

@@ -52,8 +52,13 @@ type language struct {
 var (
 	c      = language{"c", []aemtest.Feature{aemtest.CC}, cCommand}
 	python = language{"python", []aemtest.Feature{aemtest.Python}, interpreter("python3")}
-	perl   = language{"perl", []aemtest.Feature{aemtest.Program("perl")}, interpreter("perl")}
+	perl   = language{"perl", []aemtest.Feature{wholePerl}, interpreter("perl")}
 )
+
+// wholePerl is Perl with its core modules: distributions have a smaller one, too.
+var wholePerl = aemtest.Feature{Name: "program perl with its core modules", Probe: func() error {
+	return exec.Command("perl", "-MCompress::Zlib", "-e", "1").Run()
+}}
 
 func cCommand(t testing.TB, source string) []string {
 	t.Helper()

@@ -122,8 +122,8 @@ func (c client) done(n uint64) {
 	}
 }
 
-// TestEcho_R090 has the echo examples serve TCP in each life.
-func TestEcho_R090(t *testing.T) {
+// TestEcho_R085_R090 has the echo examples serve TCP in each life.
+func TestEcho_R085_R090(t *testing.T) {
 	for _, example := range []struct {
 		language
 		source string
@@ -219,8 +219,8 @@ func TestFatesInBooks_R092(t *testing.T) {
 	})
 }
 
-// TestFactsAndTimes_R094 reads what an event is from what its handler says of it.
-func TestFactsAndTimes_R094(t *testing.T) {
+// TestFactsAndTimes reads what an event is from what its handler says of it.
+func TestFactsAndTimes(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
 		client := run(t, source.Topic{Name: "a/e"}, handler(t, executor.Cold, teller))
 		begin := time.Now()
