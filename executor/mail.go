@@ -154,6 +154,7 @@ func (p *process) Copied(err error) {
 		last.connection = true
 		closeConnection(last.a.Event)
 	}
+	p.crew.fill() // a capsule is used now: the next one is made while this one works
 }
 
 // Stuck gives up a process that holds one of our threads in a copy, and gives its app no direct copies until the

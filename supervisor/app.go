@@ -3,6 +3,9 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"syscall"
+	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
@@ -201,5 +204,32 @@ func (a *app) close() error {
 	for _, p := range a.pools {
 		p.Close()
 	}
-	return a.work.Group.Remove()
+	return a.removeGroup()
+}
+
+// Killed processes take a moment to be gone from their cgroup: the kernel frees their memory first.
+const (
+	goneWithin = 5 * time.Second
+	goneLook   = 2 * time.Millisecond
+)
+
+// removeGroup removes the app's cgroup when the last process is gone. One that a handler wants left stays, and the
+// cgroup with it.
+func (a *app) removeGroup() error {
+	for deadline := time.Now().Add(goneWithin); ; time.Sleep(goneLook) {
+		err := a.work.Group.Remove()
+		switch {
+		case err == nil || !errors.Is(err, syscall.EBUSY):
+			return err
+		case a.leaves():
+			return nil
+		case time.Now().After(deadline):
+			return err
+		}
+	}
+}
+
+// leaves reports whether a handler wants processes left that outlive it.
+func (a *app) leaves() bool {
+	return slices.ContainsFunc(a.spec.Handlers, func(h executor.Spec) bool { return h.Leftover == executor.LeaveLeftover })
 }
