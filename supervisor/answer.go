@@ -272,6 +272,9 @@ func (s *Supervisor) answerEmit(ctx context.Context, peer control.Peer, req cont
 }
 
 func (s *Supervisor) emit(peer control.Peer, req control.Request, w *waiter) (control.Emitted, error) {
+	if s.phase != running {
+		return control.Emitted{}, errStopping // and not that nobody subscribes, which is so by then
+	}
 	subscribers := s.topics.Subscribers(req.Topic)
 	if len(subscribers) == 0 {
 		return control.Emitted{}, control.Errorf(syscall.ENOENT, "emit: no started job has the topic %s", req.Topic)

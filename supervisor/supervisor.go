@@ -98,6 +98,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	runtime.GOMAXPROCS(max(previous, runtime.NumCPU(), s.lockedThreads()+2))
 	defer runtime.GOMAXPROCS(previous)
 
+	s.Post(s.begin) // before anybody can ask for anything
 	serving, stopServing := context.WithCancel(context.Background())
 	var servers sync.WaitGroup
 	if s.socket != nil {
@@ -113,7 +114,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { s.Post(s.drain) })
 
-	s.Post(s.begin)
 	go s.loop(nil)
 	<-s.done
 
