@@ -170,7 +170,7 @@ struct aem_inbox {
 	struct aem_fate fate;
 };
 
-/* The words that both sides look at. Sequentially consistent: of two that set a flag and then look, one sees the other. */
+/* The words that both sides look at. Sequentially consistent: of two that set a flag, then look, one sees the other. */
 static inline uint32_t aem_load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
 static inline void aem_store(uint32_t *word, uint32_t to) { __atomic_store_n(word, to, __ATOMIC_SEQ_CST); }
 
@@ -267,11 +267,12 @@ static inline int aem_send(struct aem_header *message, int kind, size_t size, ui
 	message->kind = kind;
 	message->size = size;
 	message->number = number;
-	while (send(AEM_CHANNEL, message, sizeof *message + size, MSG_NOSIGNAL) < 0)
+	while (send(AEM_CHANNEL, message, sizeof *message + size, MSG_NOSIGNAL) < 0) {
 		if (errno == EPIPE || errno == ECONNRESET)
 			return 0;
-		else if (errno != EINTR)
+		if (errno != EINTR)
 			return aem_broken("send to supervisor", strerror(errno));
+	}
 	return 1;
 }
 
@@ -325,15 +326,15 @@ static inline int aem_map_page(struct aem_inbox *in)
 	return 1;
 }
 
-/* aem_make_arena makes the memory that events land in, with all its pages present: section 4. It is never given back. */
+/* aem_make_arena makes the memory that events land in, all its pages present: section 4. It is never given back. */
 static inline int aem_make_arena(struct aem_inbox *in)
 {
 	const char *wish = getenv("AEM_ARENA_SIZE");
-	size_t size = wish ? strtoull(wish, NULL, 10) : 1 << 20, slack;
+	size_t size = wish ? strtoull(wish, NULL, 10) : 1 << 20;
+	size_t slack = size < AEM_HUGE_PAGE ? 0 : AEM_HUGE_PAGE;
 	void *at;
 
 	size = size < 4096 ? 4096 : (size + 4095) & ~(size_t)4095;
-	slack = size < AEM_HUGE_PAGE ? 0 : AEM_HUGE_PAGE;
 	at = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at == MAP_FAILED)
 		return aem_broken("make arena", strerror(errno));
@@ -396,7 +397,7 @@ static inline int aem_start(struct aem_inbox *in, unsigned in_flight)
 	return aem_greet(in, in_flight);
 }
 
-/* aem_block_at is the block of an entry, section 7. The supervisor is trusted: what is checked is what would be a fault. */
+/* aem_block_at is an entry's block, section 7. The supervisor is trusted: what is checked is what would be a fault. */
 static inline const struct aem_block *aem_block_at(const struct aem_inbox *in, const struct aem_entry *at)
 {
 	const struct aem_block *b;
@@ -456,7 +457,7 @@ static inline int aem_sleep(struct aem_inbox *in)
 	return 1;
 }
 
-/* aem_take is section 5: 1 with an event, 0 when there are none to come, -1. Where an event waits it is no system call. */
+/* aem_take is section 5: 1 with an event, 0 when none will come, -1. Where an event waits it makes no system call. */
 static inline int aem_take(struct aem_inbox *in)
 {
 	int got;
@@ -508,8 +509,8 @@ static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n)
 	int ok;
 
 	if (!abi || strcmp(abi, "1") != 0) {
-		fputs("not started by aem-exec: AEM_ABI is not 1 (name this program in a handler's exec, with handover = \"direct\")\n",
-		      stderr);
+		fputs("not started by aem-exec: AEM_ABI is not 1 "
+		      "(name this program in a handler's exec, with handover = \"direct\")\n", stderr);
 		return 2;
 	}
 	for (ok = aem_start(&in, n); ok > 0 && (ok = aem_take(&in)) > 0;) {

@@ -8,8 +8,8 @@
     aem.run(order)
 
 The event is complete in the program's memory before the function is called. How the function ends is the event's fate:
-a return is done, an exception is tried again, Fail is not, After is tried again later. What it returns is not looked at:
-ABI 1 carries no reply yet, so return bytes only for the sake of a later version.
+a return is done, an exception is tried again, Fail is not, After is tried again later. What it returns is accepted and
+not looked at: ABI 1 carries no reply yet.
 
 docs/abi.md says all that passes between a handler and the supervisor; section numbers below are that page's.
 """
@@ -241,7 +241,8 @@ class _Inbox:
 
     def greet(self, in_flight):
         """Says hello and proves the arena: section 4."""
-        self.send(_HELLO, 0, _GREETING.pack(self.address, len(self.arena), os.getpid(), threading.get_native_id(), in_flight, 0))
+        self.send(_HELLO, 0, _GREETING.pack(self.address, len(self.arena), os.getpid(), threading.get_native_id(),
+                                            in_flight, 0))
         if self.receive() != _NONCE:
             raise _End if self.ending else _Broken("say hello: no nonce came")
         self.send(_NONCE, 0, bytes(self.arena[:16]))

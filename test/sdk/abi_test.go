@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aem-exec/aem-exec/directcopy"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
 // said is an event that says what to do.
@@ -208,6 +209,7 @@ func TestNotStarted(t *testing.T) {
 func TestOtherVersion(t *testing.T) {
 	for _, teller := range tellers[:2] { // the one in Perl dies in its own way
 		t.Run(teller.name, func(t *testing.T) {
+			aemtest.Require(t, teller.needs...)
 			a := start(t, teller.command(t, teller.source), 1<<16, func(page int) {
 				_, err := syscall.Pwrite(page, []byte{2}, 4)
 				check(t, err)
@@ -222,6 +224,7 @@ func TestOtherVersion(t *testing.T) {
 
 // TestPython is what only Python has.
 func TestPython(t *testing.T) {
+	aemtest.Require(t, python.needs...)
 	a := ready(t, python.command(t, "testdata/tell.py"), 1<<16)
 	for _, test := range []struct{ data, want string }{
 		{`{"why": "so"}`, "so"},
@@ -238,6 +241,7 @@ func TestPython(t *testing.T) {
 
 // TestC is what only C has: numbers that are no outcome.
 func TestC(t *testing.T) {
+	aemtest.Require(t, c.needs...)
 	a := ready(t, c.command(t, "testdata/tell.c"), 1<<16)
 	a.put(-1, said("number"))
 	if got := a.answers(1)[0]; got.Outcome != directcopy.Retry {
