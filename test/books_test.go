@@ -89,6 +89,14 @@ func decodeStrictly(t *testing.T, text string, v any) {
 	}
 }
 
+// decode reads JSON.
+func decode(t *testing.T, text string, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+}
+
 // job is the job of app/event.
 func (s *supervisor) job(app, event string) job {
 	s.t.Helper()

@@ -1,6 +1,8 @@
 package test
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aem-exec/aem-exec/control"
 )
 
 // converse connects, says something, and returns all that comes back until the other side ends.
@@ -52,6 +56,36 @@ func echoes(t *testing.T, network, address string, n, atOnce int) {
 		numbers <- i
 	}
 	close(numbers)
+	clients.Wait()
+}
+
+// emits publishes n events to a topic, so many at once, each of which has to be done in every job.
+func (s *supervisor) emits(topic string, n, atOnce int) {
+	s.t.Helper()
+	var clients sync.WaitGroup
+	for i := range atOnce {
+		clients.Go(func() {
+			c, err := control.Dial(s.path("run"))
+			if err != nil {
+				s.t.Error(err)
+				return
+			}
+			defer c.Close()
+			for ; i < n && !s.t.Failed(); i += atOnce {
+				req := control.Request{Op: control.OpEmit, Topic: topic, Wait: true, Data: []byte(itoa(i))}
+				reply, err := c.Do(context.Background(), req)
+				emitted, wrong := control.ResultOf[control.Emitted](reply)
+				for _, f := range emitted.Fates {
+					if f.Outcome != "done" {
+						s.t.Errorf("event %d: %+v", i, f)
+					}
+				}
+				if err = cmp.Or(err, wrong); err != nil {
+					s.t.Errorf("event %d: %v", i, err)
+				}
+			}
+		})
+	}
 	clients.Wait()
 }
 
