@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// benchmark is one measurement; it makes the row of its name, and often more that belong to it.
+type benchmark struct {
+	group, name string
+	about       string
+	run         func(*bench) ([]row, error)
+}
+
+// benchmarks are all there are, in the order they run.
+var benchmarks = []benchmark{
+	{"spawn", "cold.spawn", "spawn to main(): three rlimits, an identity, no_new_privs, a filter, a leaf; floor: a C vfork with the same steps", benchSpawn},
+	{"spawn", "spawn.fds", "the same with 15,000 descriptors open; floor: with 20", benchSpawnFDs},
+	{"dispatch", "resident.dispatch", "detected to the C handler's first line, 1 KiB; floor: an eventfd between two C processes", benchResident},
+	{"dispatch", "resident.pinned", "the same, everything on one CPU", benchResidentPinned},
+	{"dispatch", "resident.apart", "the same, waker and woken on a CPU each", benchResidentApart},
+	{"dispatch", "resident.batch", "1 KiB events flat out, up to 64 in flight; floor: one in flight", benchBatch},
+	{"dispatch", "capsule.dispatch.c", "detected to the first line of a C capsule; floor: cold", benchCapsule("c")},
+	{"dispatch", "capsule.dispatch.go", "the same in Go", benchCapsule("go")},
+	{"dispatch", "capsule.dispatch.python", "the same in Python", benchCapsule("python")},
+	{"dispatch", "callback.dispatch", "detected to the first line of a callback", benchCallback},
+	{"dispatch", "dispatch.allocs", "allocations per event", benchAllocs},
+	{"copy", "copy.16MiB", "64 B to 16 MiB into another process; floor: memcpy", benchCopy},
+	{"copy", "copy.batch", "64 events of 1 KiB with one copy, without a supervisor; floor: a copy for each", benchCopyBatch},
+}
+
+func list(out io.Writer) {
+	group := ""
+	for _, m := range benchmarks {
+		if m.group != group {
+			group = m.group
+			fmt.Fprintf(out, "%s\n", group)
+		}
+		fmt.Fprintf(out, "  %-26s %s\n", m.name, m.about)
+	}
+}
+
+// choose finds the benchmarks of groups and names.
+func choose(args []string) ([]benchmark, error) {
+	var chosen []benchmark
+	for _, arg := range args {
+		n := len(chosen)
+		for _, m := range benchmarks {
+			if m.group == arg || m.name == arg {
+				chosen = append(chosen, m)
+			}
+		}
+		if len(chosen) == n {
+			return nil, fmt.Errorf("no group or benchmark %q: want %s, or a name that `go run ./bench` lists", arg, strings.Join(groups(), ", "))
+		}
+	}
+	return chosen, nil
+}
+
+func groups() []string {
+	var all []string
+	for _, m := range benchmarks {
+		all = append(all, m.group)
+	}
+	return slices.Compact(all)
+}

@@ -1,0 +1,53 @@
+package main
+
+import "fmt"
+
+// goal is what a figure is wanted to reach; the zero goal is none.
+type goal struct {
+	most, least float64 // of the ratio; 0: no bound
+	value       bool    // the bound holds for the value, which is to be 0
+}
+
+// goals are what the project wants of itself, by row.
+var goals = map[string]goal{
+	"cold.spawn":              {most: 1.2},
+	"cold.spawn.forkexec":     {most: 2.3},
+	"spawn.fds":               {most: 2},
+	"resident.dispatch":       {most: 1.3},
+	"resident.batch":          {least: 1.3},
+	"capsule.dispatch.c":      {most: 0.2},
+	"capsule.dispatch.go":     {most: 0.05},
+	"capsule.dispatch.python": {most: 0.01},
+	"copy.16MiB":              {most: 1.3},
+	"dispatch.allocs":         {value: true},
+	"peers.cold":              {least: 0.9},
+	"peers.cold.nopolicy":     {least: 1},
+	"peers.capsule":           {least: 1.2},
+	"peers.capsule.p50":       {most: 0.3},
+	"peers.resident":          {least: 5},
+	"peers.resident.p50":      {most: 0.2},
+}
+
+func (g goal) String() string {
+	switch {
+	case g.value:
+		return "0"
+	case g.most != 0:
+		return fmt.Sprintf("<= %v", g.most)
+	case g.least != 0:
+		return fmt.Sprintf(">= %v", g.least)
+	}
+	return ""
+}
+
+// verdict says in a word whether a row is where it is wanted.
+func (g goal) verdict(r *row) string {
+	switch {
+	case g == goal{}, !g.value && r.Ratio == nil:
+		return ""
+	case g.value && r.Value < 0.5, // background allocations of the runtime are no event's
+		!g.value && (g.most == 0 || *r.Ratio <= g.most) && (g.least == 0 || *r.Ratio >= g.least):
+		return "met"
+	}
+	return "not met"
+}
