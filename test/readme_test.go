@@ -45,3 +45,26 @@ func block(t *testing.T, text, language string) string {
 	}
 	return code + "\n"
 }
+
+// TestLinks follows the links between our documents.
+func TestLinks(t *testing.T) {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md", "../CHANGELOG.md", "../sdk/README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range namedDocument.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			file, _, _ := strings.Cut(link[1], "#")
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), file)); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
