@@ -66,10 +66,10 @@ func (b *bench) compile(name string, flags ...string) (string, error) {
 	return out, build(out, append(args, flags...))
 }
 
-// compileGo makes the Go program of bench/testdata/NAME, once.
-func (b *bench) compileGo(name string) (string, error) {
-	out := filepath.Join(b.dir, name+"-go")
-	return out, build(out, []string{"go", "build", "-o", out, "./bench/testdata/" + name})
+// compileGo makes the Go program of a package, once.
+func (b *bench) compileGo(name, pkg string) (string, error) {
+	out := filepath.Join(b.dir, name)
+	return out, build(out, []string{"go", "build", "-o", out, pkg})
 }
 
 func build(out string, command []string) error {

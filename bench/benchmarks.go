@@ -29,6 +29,7 @@ var benchmarks = []benchmark{
 	{"dispatch", "dispatch.allocs", "allocations per event", benchAllocs},
 	{"copy", "copy.16MiB", "64 B to 16 MiB into another process; floor: memcpy", benchCopy},
 	{"copy", "copy.batch", "64 events of 1 KiB with one copy, without a supervisor; floor: a copy for each", benchCopyBatch},
+	{"peers", "peers.cold", "connections a second through accept, handler, one line back, close; floor: tcpserver", benchPeers},
 }
 
 func list(out io.Writer) {

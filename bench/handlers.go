@@ -16,7 +16,7 @@ func (b *bench) handler(language, file string, ahead int) (string, error) {
 	case "c":
 		program, err = b.compile("stamp")
 	case "go":
-		program, err = b.compileGo("stamp")
+		program, err = b.compileGo("stamp-go", "./bench/testdata/stamp")
 	case "python":
 		command = []string{"python3"}
 		program, err = filepath.Abs("bench/testdata/stamp.py")
