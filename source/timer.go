@@ -93,7 +93,8 @@ func (s *timers) wake() {
 		s.alarm.Stop()
 	case !s.alarm.Set() || at < s.alarmAt:
 		s.alarmAt = at
-		s.env.Alarms.After(&s.alarm, time.Duration(at-timing.Now()), s.expire)
+		wait := max(0, at-timing.Now()) // what is overdue too is for the next turn, see timerBatch
+		s.env.Alarms.After(&s.alarm, time.Duration(wait), s.expire)
 	}
 }
 
