@@ -128,10 +128,15 @@ func (s *Scribe) NewStream(labels ...slog.Attr) (*Stream, error) {
 	return stream, nil
 }
 
-// Follow puts the lines from here on down to an event, and forgets the tail.
+// Follow puts the lines from here on down to an event, and forgets the tail. For the event that is followed already it
+// does nothing: a process that was made for it may have written by now.
 func (t *Stream) Follow(name string, event aem.EventID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.event == event {
+		return
+	}
+	t.flush() // the event before ended without a newline
 	t.name, t.event = name, event
 	t.tail = t.tail[:0]
 }
@@ -149,6 +154,14 @@ func (t *Stream) Drain() string {
 	}
 	t.flush()
 	return string(bytes.TrimSpace(t.tail))
+}
+
+// Renew logs what is in the pipe by now, and forgets it and whose it was: the next process comes.
+func (t *Stream) Renew() {
+	t.Drain()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.name, t.event, t.tail = "", 0, t.tail[:0]
 }
 
 // Close ends the stream; what is in the pipe is still logged.

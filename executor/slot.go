@@ -56,9 +56,20 @@ func (s *slot) follow(a *aem.Activation) {
 	s.stderr.Follow(name, id)
 }
 
-// clean ends what the last process left behind, where the handler does not say to leave it, and reports whether the
-// slot is empty. It runs on the app's lane.
+// clean makes the slot fit for its next process and reports whether it is: nobody may be left in it. It runs on the
+// app's lane.
 func (s *slot) clean() bool {
+	empty := s.vacate()
+	if empty && s.stderr != nil { // it was opened
+		s.stdout.Renew()
+		s.stderr.Renew()
+	}
+	return empty
+}
+
+// vacate ends what the last process left behind, where the handler does not say to leave it, and reports whether
+// nobody is left.
+func (s *slot) vacate() bool {
 	if s.leaf == nil {
 		return true
 	}
