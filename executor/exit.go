@@ -17,7 +17,7 @@ func (p *process) exited(uint32) {
 	if p.mailbox != nil && p.watches[2] != 0 {
 		p.answered(0) // what it answered before it ended counts
 	}
-	if p.slot.leaf == nil && c.pool.spec.Leftover == KillLeftover {
+	if c.pool.spec.Leftover == KillLeftover && !c.work.Group.Kills() {
 		sys.KillGroup(p.pid, syscall.SIGKILL) // while the dead leader still keeps the group's number
 	}
 	exit, ok, err := p.reap()
@@ -123,7 +123,6 @@ func (p *process) fail(a *aem.Activation, e ending, stderr string) {
 	switch completion.Outcome {
 	case aem.Done:
 		completion.Stderr = ""
-		c.well()
 	case aem.Returned:
 		c.trouble(fmt.Errorf("handler %s: %s", c.pool.spec.Name, describe(e, stderr)))
 	}
