@@ -75,6 +75,22 @@ func (o *orphans) look(children []int) (left bool) {
 	return left
 }
 
+// end kills and takes in what is left when every agent is gone and the loop has ended.
+func (o *orphans) end() {
+	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		left := false
+		for _, pid := range childrenOfOurs() {
+			if !o.own[pid] && !sys.ReapOrphan(pid) && o.killable(pid) {
+				sys.Kill(pid, syscall.SIGKILL) // its own children come to us then
+				left = true
+			}
+		}
+		if !left {
+			return
+		}
+	}
+}
+
 // killable reports whether a living orphan is to be killed: no cgroup does it, no handler wants its leftovers left,
 // and it belongs to no session of an agent that still lives.
 func (o *orphans) killable(pid int) bool {

@@ -120,6 +120,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	stop()
 	stopServing()
 	servers.Wait()
+	if s.options.Whole {
+		s.orphans.end()
+	}
 	return s.close()
 }
 
