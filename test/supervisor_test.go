@@ -22,6 +22,7 @@ type supervisor struct {
 	who  user
 	cmd  *exec.Cmd
 	log  *journal
+	born time.Time
 	done chan error
 }
 
@@ -84,7 +85,7 @@ func (s *supervisor) run() {
 func (s *supervisor) launch() {
 	s.t.Helper()
 	cmd, done := s.command("run"), make(chan error, 1)
-	s.cmd, s.done, s.log = cmd, done, newJournal()
+	s.cmd, s.done, s.log, s.born = cmd, done, newJournal(), time.Now()
 	cmd.Stderr = s.log
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
