@@ -37,7 +37,6 @@ func (d *decoder) app(name string, v any) supervisor.App {
 		a.Events = append(a.Events, r)
 		jobs += len(r.Handlers)
 	}
-	d.errorHandler(a)
 	d.limits(a, jobs)
 	for _, h := range a.handlers {
 		a.Handlers = append(a.Handlers, h.Spec)
@@ -67,16 +66,6 @@ func (d *decoder) security(a *app) {
 		d.errorf(a.at+".policy.seccomp", "%v", err)
 	}
 	a.Seccomp = profile
-}
-
-// errorHandler checks the handler of the app's error events.
-func (d *decoder) errorHandler(a *app) {
-	if a.OnError == "" {
-		return
-	}
-	if h := d.find(a, a.at, "on_error", a.OnError); h != nil && h.Handover == executor.Socket {
-		d.errorIn(a.at, "on_error", "an error event has no socket (handler %q has handover %q)", h.Name, h.Handover)
-	}
 }
 
 // find is the handler that a key of table refers to, nil with an error when there is none.

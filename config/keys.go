@@ -75,7 +75,7 @@ func accountKeys(a *app) []key {
 		{"group", text(&a.Group), nil, "Their group. Default: the user's."},
 		{"groups", texts(&a.Groups, anything), nil, "Their further groups. Default: the user's."},
 		{"start", boolean(&a.Start), true, "Whether the app's events are detected from the start."},
-		{"on_error", text(&a.OnError), nil, "The handler that gets the app's error events."},
+		{"on_error", later, nil, "The handler that gets the app's error events."},
 	}
 }
 

@@ -134,8 +134,6 @@ aem.toml:4: app.web.event.e: socket.accept takes one handler: a connection has o
 	{text: "[app.web.event.e]\ntype = \"topic\"\ntopic = \"Web/x\"\nhandler = { agent = \"callback\", call = \"log\" }", unseen: true, want: `aem.toml:3: app.web.event.e: topic "Web/x": want NAME or APP/NAME, of small letters, digits, _ and -`},
 	{text: strings.Replace(hello, `"hello"`, `{ exec = ["x"], handover = "none", lief = "cold" }`, 1), want: `aem.toml:6: app.web.event.hello.handler: the inline handler has the event's name, and handler "hello" exists already
 aem.toml:6: app.web.event.hello.handler: unknown key "lief" (did you mean life?)`},
-	{text: strings.Replace(hello, "stdin", "socket", 1) + "[app.web]\non_error = \"hello\"", unseen: true, want: `aem.toml:5: app.web.event.hello: timer has no socket (handler "hello" has handover socket)
-aem.toml:9: app.web: an error event has no socket (handler "hello" has handover "socket")`},
 }
 
 func TestMistakes(t *testing.T) {

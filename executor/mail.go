@@ -51,7 +51,6 @@ func (p *process) proved() {
 	case c.stopped:
 		p.end()
 	default:
-		c.well()
 		c.rest(p)
 	}
 }
@@ -216,7 +215,6 @@ func (p *process) complete(answer *directcopy.Answer) {
 		completion.Outcome = aem.Failed // what passed on it cannot be taken back
 	}
 	p.crew.busy--
-	p.crew.well()
 	p.crew.pool.complete(f.a, completion)
 }
 

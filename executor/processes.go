@@ -32,16 +32,17 @@ type processes struct {
 	factBuf  []directcopy.Fact
 	answers  []directcopy.Answer
 
-	limited bool         // the app has limits that a process can be blamed by
-	slots   []*slot      // made so far
-	free    []*slot      // with nobody in them
-	live    []*process   // from being made until gone
-	idle    []*process   // ready for an activation
-	due     []*process   // ready, with an activation that its copy is still to be made for
-	busy    int          // activations with a process
-	failed  int          // processes that could not be made, one after the other
-	again   timing.Alarm // set while no process is made because of that
-	stopped bool
+	limited  bool         // the app has limits that a process can be blamed by
+	slots    []*slot      // made so far
+	free     []*slot      // with nobody in them
+	live     []*process   // from being made until gone
+	idle     []*process   // ready for an activation
+	due      []*process   // ready, with an activation that its copy is still to be made for
+	busy     int          // activations with a process
+	failed   int          // failures to make processes, or to keep them, until it went well for restart.reset
+	failedAt int64        // when the last of them failed
+	again    timing.Alarm // set while no process is made because of that
+	stopped  bool
 }
 
 func newProcesses(w *Workplace, p *Pool) (*processes, error) {
@@ -221,16 +222,17 @@ func (c *processes) trouble(err error) {
 	if c.stopped {
 		return
 	}
+	if reset := c.pool.spec.Restart.Reset; reset > 0 && now()-c.failedAt > int64(reset) {
+		c.failed = 0
+	}
 	c.failed++
+	c.failedAt = now()
 	c.pool.loop.AgentTrouble(c.pool, err, len(c.live) == 0)
 	c.work.Alarms.After(&c.again, c.pool.spec.Restart.Next(c.failed), func() {
 		c.pool.loop.AgentTrouble(c.pool, nil, false)
 		c.fill()
 	})
 }
-
-// well is called when a process did what it was made for.
-func (c *processes) well() { c.failed = 0 }
 
 // forget takes a process that is gone off the lists, and has its slot cleaned and used again.
 func (c *processes) forget(p *process) {

@@ -119,6 +119,11 @@ func (s *Supervisor) watchMemory(a *app) error {
 // openPools makes the pools of the app's handlers.
 func (s *Supervisor) openPools(a *app) error {
 	var errs []error
+	if i := slices.IndexFunc(a.spec.Handlers, func(h executor.Spec) bool { return h.Handover == executor.Direct }); i >= 0 {
+		if err := a.work.ProbeDirect(); err != nil {
+			return placed(err, "app", a.spec.Name, "handler", a.spec.Handlers[i].Name, "handover")
+		}
+	}
 	for _, h := range a.spec.Handlers {
 		p, err := a.work.Open(h, a.spec.Limits.Activations)
 		if err != nil {

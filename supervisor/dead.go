@@ -139,6 +139,7 @@ func (d *deadLetters) add(reg *registration, a *aem.Activation, c aem.Completion
 func (d *deadLetters) trim() {
 	for len(d.letters) > d.keep {
 		d.pushed++
+		d.log.Warn("a dead letter was pushed out by newer ones", "id", d.letters[0].ID, "job", d.letters[0].Job, "pushed_out", d.pushed)
 		d.erase(d.letters[0])
 		d.letters = slices.Delete(d.letters, 0, 1)
 	}

@@ -49,12 +49,11 @@ type Log struct {
 
 // App owns registrations and handlers; limits and policy bind to it.
 type App struct {
-	Name    string
-	User    string // "" is who runs the supervisor
-	Group   string
-	Groups  []string
-	Start   bool
-	OnError string // name of the handler that gets its error events, "" none
+	Name   string
+	User   string // "" is who runs the supervisor
+	Group  string
+	Groups []string
+	Start  bool
 
 	Limits  limits.Limits
 	Seccomp *specs.LinuxSeccomp // nil: none
