@@ -23,7 +23,8 @@ type Inbox struct {
 	answers  int
 	taken    uint32
 	answered uint32
-	passed   int // a descriptor whose event is still to be taken, or -1
+	passed   int  // a descriptor whose event is still to be taken, or -1
+	ending   bool // the supervisor publishes no more
 	stopped  atomic.Bool
 
 	ready   [2]sys.EpollEvent
@@ -92,6 +93,9 @@ func (b *Inbox) Take() (Event, error) {
 		if b.page.head.Load() != b.taken {
 			return b.take()
 		}
+		if b.ending {
+			break
+		}
 		b.page.handlerSleeps.Store(1)
 		if b.page.head.Load() != b.taken { // it came before the flag: see wake
 			b.page.handlerSleeps.Store(0)
@@ -120,7 +124,7 @@ func (b *Inbox) sleep() error {
 		case err != nil:
 			return err
 		case msg.kind == kindStop:
-			return io.EOF
+			b.ending = true // after what was published before it
 		case msg.kind != kindDescriptor:
 			return fmt.Errorf("wait for event: got message kind %d", msg.kind)
 		}

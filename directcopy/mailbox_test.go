@@ -211,6 +211,32 @@ func TestTakeSleeps(t *testing.T) {
 	}
 }
 
+// TestStopWithEvent wakes the handler by a STOP that finds an event published before it: the event is taken first.
+func TestStopWithEvent(t *testing.T) {
+	m, b := pair(t, 1<<16, 1)
+	type result struct {
+		e   Event
+		err error
+	}
+	taken := make(chan result)
+	go func() {
+		for range 2 {
+			e, err := b.Take()
+			taken <- result{e, err}
+		}
+	}()
+	for !m.page.handlerSleeps.CompareAndSwap(1, 0) { // from here on the doorbell is silent
+	}
+	put(t, m, -1, Block{ID: 7})
+	check(t, m.Stop())
+	if r := <-taken; r.err != nil || r.e.ID != 7 {
+		t.Errorf("took %+v, %v, want the event", r.e, r.err)
+	}
+	if r := <-taken; r.err != io.EOF {
+		t.Errorf("then took %+v, %v, want the end", r.e, r.err)
+	}
+}
+
 // TestPageSealed makes sure that the handler cannot cut the page off; a hole in it reads as zeros.
 func TestPageSealed(t *testing.T) {
 	m, err := NewMailbox()
