@@ -131,6 +131,9 @@ func peerOf(sa unix.Sockaddr) Peer {
 		}
 		return Peer{IP: netip.AddrPortFrom(ip, uint16(sa.Port))}
 	case *unix.SockaddrUnix:
+		if sa.Name == "@" { // what x/sys/unix makes of an empty address, man 7 unix: "unnamed"
+			sa.Name = ""
+		}
 		return Peer{Path: sa.Name, Unix: true}
 	}
 	return Peer{}
