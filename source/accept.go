@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -127,6 +128,7 @@ func (l *listener) close() {
 	l.source.env.Poller.Remove(l.watch)
 	l.unlink()
 	sys.Close(l.fd)
+	l.fd = -1
 }
 
 func (l *listener) unlink() {
@@ -150,7 +152,7 @@ func (l *listener) Ready(uint32) {
 			return
 		}
 		l.detect(conn, peer)
-		if conn >= l.source.limit-keptBack {
+		if conn >= l.source.limit-keptBack && l.fd >= 0 {
 			l.pause(errFewDescriptors)
 			return
 		}
@@ -177,13 +179,13 @@ func endName(p sys.Peer) string {
 	return p.IP.String()
 }
 
-// printable keeps what a client may choose as its own name from being more than text: a NUL would end it early
-// wherever a fact becomes an argument or a variable.
+// printable keeps what a client may choose as its own name from being more than text: a fact becomes an argument, a
+// variable, a line of a log and a line on a terminal.
 func printable(r rune) rune {
-	if r < ' ' || r == 0x7f {
-		return '?'
+	if unicode.IsPrint(r) {
+		return r
 	}
-	return r
+	return '?'
 }
 
 // pause holds the listener for a while: its clients wait in the kernel, and it never gives up.
