@@ -2,7 +2,6 @@ package source
 
 import (
 	"log/slog"
-	"os"
 	"testing"
 	"time"
 
@@ -12,9 +11,7 @@ import (
 	"github.com/aem-exec/aem-exec/internal/timing"
 )
 
-func TestMain(m *testing.M) {
-	aemtest.NoLeaks(m)
-}
+func TestMain(m *testing.M) { aemtest.NoLeaks(m) }
 
 // patience is how long a test waits for what must come.
 const patience = 20 * time.Second
