@@ -19,10 +19,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 )
 
 func main() {
+	runtime.LockOSThread() // servers are told to end when the thread that started them does
 	if err := run(os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

@@ -149,8 +149,8 @@ func (r *running) start(command []string) error {
 		return err
 	}
 	cmd := exec.Command(program, command[1:]...)
-	// A session of its own: what it leaves behind is found there. Its own words are not for our output.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// It ends with us however we end; main keeps its thread for that. Its own words are not for our output.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -158,14 +158,14 @@ func (r *running) start(command []string) error {
 	return nil
 }
 
-// close ends the processes, each by its number, and what they made by their session's process group.
+// close ends each server by the process group that it leads: what it has made is in there, unless it ends that itself.
 func (r *running) close() error {
 	for _, cmd := range r.commands {
-		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it has ended
-		killer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		group := -cmd.Process.Pid            // nobody else's until its leader is waited for
+		syscall.Kill(group, syscall.SIGTERM) //nolint:errcheck // it has ended
+		killer := time.AfterFunc(patience, func() { syscall.Kill(group, syscall.SIGKILL) })
 		cmd.Wait() //nolint:errcheck // how a peer ends is its own business
 		killer.Stop()
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // nothing is left of it
 	}
 	r.commands = nil
 	return nil

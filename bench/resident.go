@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -44,6 +45,10 @@ func benchResidentPinned(b *bench) (rows []row, err error) {
 
 // benchResidentApart does the same with those who wake on one CPU and those who are woken on another.
 func benchResidentApart(b *bench) (rows []row, err error) {
+	if runtime.NumCPU() < 2 {
+		b.say("resident.apart is left out: there is one CPU")
+		return nil, nil
+	}
 	defer func() { err = errors.Join(err, everywhere(os.Getpid())) }()
 	return b.residents("resident.apart", func(r *residentRun) error {
 		return errors.Join(
