@@ -27,7 +27,7 @@ func ParseSelector(s string) (Selector, error) {
 	event, handler, named := strings.Cut(rest, ":")
 	sel := Selector{App: app, Event: event, Handler: handler}
 	if app == "" || event == "" || named && handler == "" {
-		return Selector{}, fmt.Errorf("parse selector %q: want a name or a pattern on both sides of / and behind :", s)
+		return Selector{}, fmt.Errorf("parse selector %q: want a name or a pattern on both sides of / and, if there is one, behind the colon", s)
 	}
 	for _, pattern := range []string{app, event, handler} {
 		if err := checkPattern(pattern); err != nil {

@@ -88,7 +88,7 @@ func refusal(t *testing.T, u *net.UnixConn) syscall.Errno {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.read(); err != io.EOF {
+	if _, err := c.read(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the refusal: %v, want EOF", err)
 	}
 	return r.Errno

@@ -62,7 +62,7 @@ func killListed(dir string, pids []int) error {
 	held := make(map[int]*os.Process, len(pids)) // os.Process is a pidfd
 	defer func() {
 		for _, p := range held {
-			p.Release()
+			p.Release() //nolint:errcheck // it only closes the pidfd
 		}
 	}()
 	for _, pid := range pids {

@@ -78,7 +78,7 @@ func ParseAddress(s string) (Address, error) {
 	}
 	switch {
 	case len(path) < 2 || path[0] != '/' && path[0] != '@':
-		return Address{}, fmt.Errorf("listen %q: want an absolute path or @name after unix:", s)
+		return Address{}, fmt.Errorf("listen %q: want unix: and an absolute path or @name", s)
 	case strings.IndexByte(path, 0) >= 0: // the kernel would take what is before it, man 7 unix
 		return Address{}, fmt.Errorf("listen %q: the path contains NUL", s)
 	case len(path) > maxUnixPathBytes:

@@ -194,7 +194,7 @@ func TestHostErrorsHaveTheirPlace(t *testing.T) {
 		t.Errorf("%v, %q, want %q", err, errs.String(), want)
 	}
 	plain := errors.New("no socket")
-	if err := p.complainOfHost(file, plain); err != plain {
+	if err := p.complainOfHost(file, plain); !errors.Is(err, plain) {
 		t.Errorf("%v, want %v itself", err, plain)
 	}
 }

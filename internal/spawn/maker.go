@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -27,7 +28,9 @@ func (m *Maker) Spawn(p *Plan, v Vars) (Child, error) {
 	defer m.stage.put(l.slots)
 	defer m.stage.empty(l.slots, &v)
 	if err := m.stage.fill(l.slots, &v); err != nil {
-		return Child{}, &StepError{Step: "dup3", Errno: err.(syscall.Errno)}
+		var errno syscall.Errno
+		errors.As(err, &errno)
+		return Child{}, &StepError{Step: "dup3", Errno: errno}
 	}
 	l.copyText(&v)
 	l.write(p, &v)

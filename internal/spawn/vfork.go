@@ -16,7 +16,7 @@ type run struct {
 	pidfd int32 // written by clone3
 }
 
-const cloneArgsSize = unsafe.Sizeof(sys.CloneArgs{})
+const cloneArgsSize = unsafe.Sizeof(sys.CloneArgs{}) //nolint:unused // the assembly uses it
 
 // The child shares our memory and the lane's stack. CLONE_CLEAR_SIGHAND keeps Go's signal handlers from running there.
 const cloneFlags = sys.CLONE_VM | sys.CLONE_VFORK | sys.CLONE_FILES | sys.CLONE_PIDFD | sys.CLONE_CLEAR_SIGHAND

@@ -18,7 +18,7 @@ const (
 
 // ListenTCP makes a listening TCP socket that accepts without blocking. An IPv6 wildcard takes IPv4 too.
 func ListenTCP(addr netip.AddrPort, backlog int) (fd int, err error) {
-	family, sa := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(addr.Port()), Addr: [4]byte{}})
+	family, sa := unix.AF_INET, unix.Sockaddr(nil)
 	if addr.Addr().Is4() {
 		sa = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
 	} else {
