@@ -2,7 +2,6 @@ package directcopy
 
 import (
 	"fmt"
-	"io"
 	"time"
 )
 
@@ -22,6 +21,7 @@ type Answer struct {
 	Outcome Outcome
 	Delay   time.Duration // for Retry: when, 0 if the handler does not say
 	Text    string        // why
+	Reply   []byte        // of Done: what the handler has to say to who asked; the caller's
 }
 
 // Answers appends the answers that came, and frees the places of their events. It is to be called when AnswersFD polls,
@@ -54,7 +54,7 @@ func (m *Mailbox) Answers(dst []Answer) ([]Answer, error) {
 
 // answer reads one answer. The handler may be writing it: each word counts as it was when it was loaded.
 func (m *Mailbox) answer(at *answer) (Answer, error) {
-	number, outcome, text := at.number.Load(), at.outcome.Load(), at.text.Load()
+	number, outcome, text, reply := at.number.Load(), at.outcome.Load(), at.text.Load(), at.reply.Load()
 	a := Answer{
 		Number:  number,
 		Outcome: Outcome(uint32(outcome)),
@@ -67,19 +67,16 @@ func (m *Mailbox) answer(at *answer) (Answer, error) {
 		return a, fmt.Errorf("read answers: event %d twice", number)
 	case a.Outcome < Done || a.Outcome > Fail:
 		return a, fmt.Errorf("read answers: event %d has the outcome %d", number, a.Outcome)
-	case at.reserved[0].Load()|at.reserved[1].Load() != 0 || text > MaxText:
+	case at.reserved.Load() != 0 || text > MaxText:
 		return a, fmt.Errorf("read answers: event %d has reserved bits set, or a text longer than %d", number, MaxText)
+	case reply > MaxReply || reply > 0 && a.Outcome != Done:
+		return a, fmt.Errorf("read answers: event %d has a reply of %d bytes and the outcome %d", number, reply, a.Outcome)
 	}
-	kept := &m.texts[number%Slots]
-	if text != 0 && *kept == "" { // it was sent before the answer, so it is there
-		if _, err := m.Receive(); err != nil && err != io.EOF { // the end may follow it
-			return a, err
-		}
+	s, err := m.takeSaid(number, text, reply)
+	if err != nil {
+		return a, err
 	}
-	if uint64(len(*kept)) != text {
-		return a, fmt.Errorf("read answers: event %d has a text of %d bytes and not of %d", number, len(*kept), text)
-	}
-	a.Text, *kept = *kept, ""
+	a.Text, a.Reply = s.text, s.reply
 	m.ring.free(number)
 	m.inFlight--
 	return a, nil

@@ -45,7 +45,7 @@ func roundTrip(m *Mailbox, inbox *Inbox, blocks []Block, answers []Answer) error
 		if err != nil {
 			return err
 		}
-		if err = inbox.Answer(e.Number, Done, 0, ""); err != nil {
+		if err = inbox.Answer(Answer{Number: e.Number, Outcome: Done}); err != nil {
 			return err
 		}
 	}

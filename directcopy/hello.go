@@ -29,36 +29,45 @@ const (
 	Proved                  // the handler is ready for events
 )
 
-// Receive reads from the channel, without waiting, until the hello made a step or nothing is left to read. The error is
-// io.EOF when the handler closed its end, as it does when it dies, and what it answered before then is still to be read;
-// every other error is a lie or garbage.
+// maxBurst bounds how many messages one call of Receive reads, so that a handler that sends without end has no more of
+// its supervisor's time than the others.
+const maxBurst = 64
+
+// Receive reads from the channel, without waiting, until the hello made a step, nothing is left to read, or it has read
+// much: the channel polls readable again then. The error is io.EOF when the handler closed its end, as it does when it
+// dies, and what it answered before then is still to be read; every other error is a lie or garbage.
 func (m *Mailbox) Receive() (Progress, error) {
-	for {
+	for range maxBurst {
 		msg, ok, err := m.receive()
 		if err != nil || !ok {
 			return Nothing, err
 		}
-		switch {
-		case msg.kind == kindHello && m.phase == phaseStarted:
-			if m.hello, err = parseHello(msg.body); err != nil {
-				return Nothing, err
-			}
-			m.phase = phaseGreeted
-			return Greeted, nil
-		case msg.kind == kindNonce && m.phase == phaseAsked:
-			if string(msg.body) != string(m.nonce[:]) {
-				return Nothing, errors.New("prove arena: the handler found other bytes there than were written")
-			}
-			m.phase, m.ring.size = phaseProved, m.hello.ArenaSize
-			return Proved, nil
-		case msg.kind == kindError && m.phase == phaseProved:
-			if err := m.keepText(msg); err != nil {
-				return Nothing, err
-			}
-		default:
-			return Nothing, fmt.Errorf("read message: kind %d is not for now", msg.kind)
+		if progress, err := m.hear(msg); progress != Nothing || err != nil {
+			return progress, err
 		}
 	}
+	return Nothing, nil
+}
+
+// hear does what a message says.
+func (m *Mailbox) hear(msg message) (progress Progress, err error) {
+	switch {
+	case msg.kind == kindHello && m.phase == phaseStarted:
+		if m.hello, err = parseHello(msg.body); err != nil {
+			return Nothing, err
+		}
+		m.phase = phaseGreeted
+		return Greeted, nil
+	case msg.kind == kindNonce && m.phase == phaseAsked:
+		if string(msg.body) != string(m.nonce[:]) {
+			return Nothing, errors.New("prove arena: the handler found other bytes there than were written")
+		}
+		m.phase, m.ring.size = phaseProved, m.hello.ArenaSize
+		return Proved, nil
+	case (msg.kind == kindError || msg.kind == kindReply) && m.phase == phaseProved:
+		return Nothing, m.keep(msg)
+	}
+	return Nothing, fmt.Errorf("read message: %v is not for now", msg.kind)
 }
 
 // receive reads one message; ok is false when there is none.
@@ -79,22 +88,6 @@ func (m *Mailbox) receive() (msg message, ok bool, err error) {
 	}
 	msg, err = parseMessage(m.message[:n])
 	return msg, err == nil, err
-}
-
-// keepText keeps the text of an error until its answer names it. A text is one event's and comes once, so that what is
-// kept is bounded.
-func (m *Mailbox) keepText(msg message) error {
-	// The event is in flight: its number is the low half of one of the last Slots numbers.
-	number := m.published - uint64(uint32(m.published)-msg.number)
-	text := &m.texts[number%Slots]
-	if number >= m.published || !m.ring.live(number) {
-		return fmt.Errorf("read message: error of event %d, which the handler does not have", msg.number)
-	}
-	if *text != "" || len(msg.body) == 0 {
-		return fmt.Errorf("read message: error of event %d is empty or not the first", msg.number)
-	}
-	*text = string(msg.body)
-	return nil
 }
 
 // Hello is what the handler said of itself, from Greeted on.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -81,7 +82,7 @@ func (b *Inbox) Hello(inFlight int) error {
 		return err
 	}
 	if msg.kind != kindNonce {
-		return fmt.Errorf("say hello: got message kind %d", msg.kind)
+		return fmt.Errorf("say hello: got %v", msg.kind)
 	}
 	return b.send(kindNonce, 0, b.arena[:nonceSize])
 }
@@ -126,7 +127,7 @@ func (b *Inbox) sleep() error {
 		case msg.kind == kindStop:
 			b.ending = true // after what was published before it
 		case msg.kind != kindDescriptor:
-			return fmt.Errorf("wait for event: got message kind %d", msg.kind)
+			return fmt.Errorf("wait for event: got %v", msg.kind)
 		}
 	}
 	return nil
@@ -149,7 +150,7 @@ func (b *Inbox) take() (Event, error) {
 			return e, err
 		}
 		if msg.kind != kindDescriptor {
-			return e, fmt.Errorf("take event: got message kind %d, not its descriptor", msg.kind)
+			return e, fmt.Errorf("take event: got %v, not its descriptor", msg.kind)
 		}
 	}
 	if flags&flagDescriptor != 0 {
@@ -179,19 +180,25 @@ func (b *Inbox) receive() (msg message, err error) {
 }
 
 // Answer tells the fate of an event that was taken; its memory is the supervisor's again. A text longer than MaxText is
-// cut. A delay counts in whole milliseconds, rounded up.
-func (b *Inbox) Answer(number uint64, outcome Outcome, delay time.Duration, text string) error {
-	text = text[:min(len(text), MaxText)]
-	if text != "" {
-		if err := b.send(kindError, uint32(number), []byte(text)); err != nil {
+// cut, a reply longer than MaxReply is the end of the handler. A delay counts in whole milliseconds, rounded up.
+func (b *Inbox) Answer(a Answer) error {
+	a.Text = a.Text[:min(len(a.Text), MaxText)]
+	if a.Text != "" {
+		if err := b.send(kindError, uint32(a.Number), []byte(a.Text)); err != nil {
 			return err
 		}
 	}
-	ms := min((max(delay, 0)+time.Millisecond-1)/time.Millisecond, 1<<32-1)
+	for piece := range slices.Chunk(a.Reply, maxBody) {
+		if err := b.send(kindReply, uint32(a.Number), piece); err != nil {
+			return err
+		}
+	}
+	ms := min((max(a.Delay, 0)+time.Millisecond-1)/time.Millisecond, 1<<32-1)
 	at := &b.page.answers[b.answered%Slots] // free: there are as many answers as events in flight at most
-	at.number.Store(number)
-	at.outcome.Store(uint64(outcome) | uint64(ms)<<32)
-	at.text.Store(uint64(len(text)))
+	at.number.Store(a.Number)
+	at.outcome.Store(uint64(a.Outcome) | uint64(ms)<<32)
+	at.text.Store(uint64(len(a.Text)))
+	at.reply.Store(uint64(len(a.Reply)))
 	b.answered++
 	b.page.answered.Store(b.answered)
 	return wake(&b.page.supervisorSleeps, b.answers)

@@ -18,12 +18,13 @@ import (
 
 // TestLiarsAnswers has handlers that took the events 0 to 3, answered event 1, and then lie.
 func TestLiarsAnswers(t *testing.T) {
-	raw := func(b *Inbox, number, outcome, text, reserved uint64) {
+	raw := func(b *Inbox, number, outcome, text, reply, reserved uint64) {
 		at := &b.page.answers[b.answered%Slots]
 		at.number.Store(number)
 		at.outcome.Store(outcome)
 		at.text.Store(text)
-		at.reserved[1].Store(reserved)
+		at.reply.Store(reply)
+		at.reserved.Store(reserved)
 		b.answered++
 		b.page.answered.Store(b.answered)
 	}
@@ -32,23 +33,31 @@ func TestLiarsAnswers(t *testing.T) {
 		lie  func(b *Inbox)
 		want string
 	}{
-		{"unknown", func(b *Inbox) { raw(b, 4, 1, 0, 0) }, "event 4, which"},
-		{"far", func(b *Inbox) { raw(b, 1<<63, 1, 0, 0) }, "which the handler never had"},
-		{"twice", func(b *Inbox) { raw(b, 1, 1, 0, 0) }, "event 1 twice"},
-		{"twice in a row", func(b *Inbox) { raw(b, 2, 1, 0, 0); raw(b, 2, 1, 0, 0) }, "event 2 twice"},
-		{"outcome 0", func(b *Inbox) { raw(b, 2, 0, 0, 0) }, "outcome 0"},
-		{"outcome 4", func(b *Inbox) { raw(b, 2, 4, 0, 0) }, "outcome 4"},
-		{"reserved", func(b *Inbox) { raw(b, 2, 1, 0, 1) }, "reserved"},
-		{"flags", func(b *Inbox) { raw(b, 2, 1, 1<<32, 0) }, "reserved"},
-		{"text not sent", func(b *Inbox) { raw(b, 2, 1, 9, 0) }, "text of 0 bytes and not of 9"},
-		{"text of another size", func(b *Inbox) { b.send(kindError, 2, []byte("text")); raw(b, 2, 1, 9, 0) }, "text of 4 bytes and not of 9"},
+		{"unknown", func(b *Inbox) { raw(b, 4, 1, 0, 0, 0) }, "event 4, which"},
+		{"far", func(b *Inbox) { raw(b, 1<<63, 1, 0, 0, 0) }, "which the handler never had"},
+		{"twice", func(b *Inbox) { raw(b, 1, 1, 0, 0, 0) }, "event 1 twice"},
+		{"twice in a row", func(b *Inbox) { raw(b, 2, 1, 0, 0, 0); raw(b, 2, 1, 0, 0, 0) }, "event 2 twice"},
+		{"outcome 0", func(b *Inbox) { raw(b, 2, 0, 0, 0, 0) }, "outcome 0"},
+		{"outcome 4", func(b *Inbox) { raw(b, 2, 4, 0, 0, 0) }, "outcome 4"},
+		{"reserved", func(b *Inbox) { raw(b, 2, 1, 0, 0, 1) }, "reserved"},
+		{"flags", func(b *Inbox) { raw(b, 2, 1, 1<<32, 0, 0) }, "reserved"},
+		{"text not sent", func(b *Inbox) { raw(b, 2, 1, 9, 0, 0) }, "text of 0 bytes and a reply of 0, and not of 9 and 0"},
+		{"text of another size", func(b *Inbox) { b.send(kindError, 2, []byte("text")); raw(b, 2, 1, 9, 0, 0) }, "text of 4 bytes and a reply of 0, and not of 9 and 0"},
+		{"reply not sent", func(b *Inbox) { raw(b, 2, 1, 0, 9, 0) }, "reply of 0, and not of 0 and 9"},
+		{"reply of another size", func(b *Inbox) { b.send(kindReply, 2, []byte("pong")); raw(b, 2, 1, 0, 9, 0) }, "reply of 4, and not of 0 and 9"},
+		{"reply too short", func(b *Inbox) { b.send(kindReply, 2, []byte("pong")); raw(b, 2, 1, 0, 3, 0) }, "reply of 4, and not of 0 and 3"},
+		{"reply not named", func(b *Inbox) { b.send(kindReply, 2, []byte("pong")); raw(b, 2, 1, 3, 0, 0) }, "reply of 4, and not of 3 and 0"},
+		{"reply of another", func(b *Inbox) { b.send(kindReply, 3, []byte("pong")); raw(b, 2, 1, 0, 4, 0) }, "event 2 has a text of 0 bytes and a reply of 0"},
+		{"reply too long", func(b *Inbox) { raw(b, 2, 1, 0, MaxReply+1, 0) }, "reply of 1048577 bytes"},
+		{"reply of what failed", func(b *Inbox) { raw(b, 2, 3, 0, 4, 0) }, "reply of 4 bytes and the outcome 3"},
+		{"reply, then the end", func(b *Inbox) { raw(b, 2, 1, 0, 4, 0); syscall.Shutdown(b.channel, syscall.SHUT_RDWR) }, "reply of 0, and not of 0 and 4"},
 		{"many", func(b *Inbox) { b.page.answered.Add(4) }, "4 answers to 3 events"},
 		{"backwards", func(b *Inbox) { b.page.answered.Add(^uint32(0)) }, "4294967295 answers"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m, b := pair(t, 1<<16, Slots)
 			put(t, m, -1, Block{}, Block{}, Block{}, Block{})
-			check(t, b.Answer(1, Done, 0, ""))
+			check(t, b.Answer(Answer{Number: 1, Outcome: Done}))
 			_, err := m.Answers(nil)
 			check(t, err)
 			test.lie(b)
@@ -67,15 +76,15 @@ func TestLiarsChannel(t *testing.T) {
 		want string
 	}{
 		{"garbage", func(b *Inbox) { sys.SendMessage(b.channel, []byte("GET / HTTP/1.1\r\n"), true) }, "magic"},
-		{"unknown kind", func(b *Inbox) { b.send(99, 0, nil) }, "kind 99 is not for now"},
-		{"our kind", func(b *Inbox) { b.send(kindStop, 0, nil) }, "kind 5 is not for now"},
-		{"hello again", func(b *Inbox) { b.send(kindHello, 0, Hello{}.append(nil)) }, "kind 1 is not for now"},
-		{"nonce again", func(b *Inbox) { b.send(kindNonce, 0, make([]byte, nonceSize)) }, "kind 2 is not for now"},
+		{"unknown kind", func(b *Inbox) { b.send(99, 0, nil) }, "message kind 99 is not for now"},
+		{"our kind", func(b *Inbox) { b.send(kindStop, 0, nil) }, "stop is not for now"},
+		{"hello again", func(b *Inbox) { b.send(kindHello, 0, Hello{}.append(nil)) }, "hello is not for now"},
+		{"nonce again", func(b *Inbox) { b.send(kindNonce, 0, make([]byte, nonceSize)) }, "nonce is not for now"},
 		{"too long", func(b *Inbox) { b.send(kindError, 0, make([]byte, 60_000)) }, "longer"},
 		{"error of no event", func(b *Inbox) { b.send(kindError, 1, []byte("why")) }, "error of event 1"},
 		{"error of an event long ago", func(b *Inbox) { b.send(kindError, 1<<32-3, []byte("why")) }, "error of event 4294967293"},
-		{"second error", func(b *Inbox) { b.send(kindError, 0, []byte("a")); b.send(kindError, 0, []byte("b")) }, "not the first"},
-		{"empty error", func(b *Inbox) { b.send(kindError, 0, nil) }, "empty"},
+		{"second error", func(b *Inbox) { b.send(kindError, 0, []byte("a")); b.send(kindError, 0, []byte("b")) }, "error of event 0 is not the first"},
+		{"empty error", func(b *Inbox) { b.send(kindError, 0, nil) }, "error of event 0 is empty"},
 		{"end", func(b *Inbox) { syscall.Shutdown(b.channel, syscall.SHUT_RDWR) }, io.EOF.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -176,8 +185,8 @@ func TestDescriptorsSentToUs(t *testing.T) {
 	if _, err := m.Receive(); err != nil {
 		t.Fatal(err)
 	}
-	if after := openDescriptors(t); after != before || m.texts[0] != "why" {
-		t.Errorf("%d descriptors, then %d; text %q", before, after, m.texts[0])
+	if after := openDescriptors(t); after != before || m.said[0].text != "why" {
+		t.Errorf("%d descriptors, then %d; text %q", before, after, m.said[0].text)
 	}
 }
 
@@ -192,7 +201,7 @@ func TestUnreadMessages(t *testing.T) {
 	m, b := pair(t, 1<<16, 1)
 	put(t, m, -1, Block{})
 	check(t, m.Stop())
-	check(t, b.Answer(0, Fail, 0, "why"))
+	check(t, b.Answer(Answer{Number: 0, Outcome: Fail, Text: "why"}))
 	sys.Close(b.channel)
 	b.channel = -1
 	if got, err := m.Answers(nil); len(got) != 1 || got[0].Text != "why" || err != nil {

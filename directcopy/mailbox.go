@@ -28,10 +28,10 @@ type Mailbox struct {
 	nonce     [nonceSize]byte
 
 	ring      ring
-	texts     [Slots]string // of events in flight, until they are answered
-	published uint64        // number of the next event to be published
-	consumed  uint32        // answers taken
-	inFlight  int           // published and not answered
+	said      [Slots]said // of events in flight, until they are answered
+	published uint64      // number of the next event to be published
+	consumed  uint32      // answers taken
+	inFlight  int         // published and not answered
 
 	reservation Reservation
 	message     [maxMessage + 1]byte

@@ -41,7 +41,7 @@ func TestBatch(t *testing.T) {
 		t.Errorf("taken %d, in flight %d, want 40", m.Taken(), m.InFlight())
 	}
 	for i := len(events) - 1; i >= 0; i-- {
-		check(t, b.Answer(events[i].Number, Retry, 0, strings.Repeat("e", i)))
+		check(t, b.Answer(Answer{Number: events[i].Number, Outcome: Retry, Text: strings.Repeat("e", i)}))
 		got, err := m.Answers(nil)
 		if err != nil || len(got) != 1 || got[0].Number != uint64(i) || len(got[0].Text) != i {
 			t.Fatalf("answers %v, %v to event %d", got, err, i)
@@ -64,7 +64,7 @@ func TestNoRoom(t *testing.T) {
 	if _, err := m.Reserve([]Block{{}}); !errors.Is(err, ErrFull) {
 		t.Errorf("reserve in a full arena = %v", err)
 	}
-	check(t, b.Answer(take(t, b).Number, Done, 0, ""))
+	check(t, b.Answer(Answer{Number: take(t, b).Number, Outcome: Done}))
 	if _, err := m.Answers(nil); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestDescriptor(t *testing.T) {
 			t.Errorf("read %d, %v, want the end", n, err)
 		}
 		sys.Close(pipe[0])
-		check(t, b.Answer(e.Number, Done, 0, ""))
+		check(t, b.Answer(Answer{Number: e.Number, Outcome: Done}))
 		_, err := m.Answers(nil)
 		check(t, err)
 	}
@@ -158,7 +158,7 @@ func TestDoorbell(t *testing.T) {
 	}
 	m.page.supervisorSleeps.Store(1)
 	for range 9 {
-		check(t, b.Answer(take(t, b).Number, Done, 0, ""))
+		check(t, b.Answer(Answer{Number: take(t, b).Number, Outcome: Done}))
 	}
 	var count [8]byte
 	syscall.Read(m.AnswersFD(), count[:])
@@ -182,7 +182,7 @@ func TestTakeSleeps(t *testing.T) {
 			if err != nil {
 				return
 			}
-			b.Answer(e.Number, Done, 0, "")
+			b.Answer(Answer{Number: e.Number, Outcome: Done})
 		}
 	}()
 	for i := range uint64(100) {
@@ -270,7 +270,7 @@ func TestPutAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		put(t, m, -1, blocks...)
 		for range blocks {
-			check(t, b.Answer(take(t, b).Number, Done, 0, ""))
+			check(t, b.Answer(Answer{Number: take(t, b).Number, Outcome: Done}))
 		}
 		_, err := m.Answers(answers[:0])
 		check(t, err)

@@ -14,16 +14,22 @@ const (
 	kindDescriptor                 // supervisor: the descriptor of event number
 	kindError                      // handler: why event number did not end well
 	kindStop                       // supervisor: end when you have done what you have
+	kindReply                      // handler: the next piece of the reply to event number
 )
 
 const (
 	messageHeaderSize = 16
 	helloSize         = 32
 	nonceSize         = 16
-	// MaxText is the longest text of an error.
-	MaxText = 4096
+	// maxBody bounds the body of a message.
+	maxBody = 4096
 	// maxMessage is the longest message. Buffers are one byte longer, to see when one is too long.
-	maxMessage = messageHeaderSize + MaxText
+	maxMessage = messageHeaderSize + maxBody
+
+	// MaxText is the longest text of an error.
+	MaxText = maxBody
+	// MaxReply is the longest reply to one event. It comes in pieces of maxBody bytes; only the last may be shorter.
+	MaxReply = 1 << 20
 )
 
 // message is one message of the channel. Its body is valid until the next one is read.
@@ -31,6 +37,17 @@ type message struct {
 	kind   kind
 	number uint32
 	body   []byte
+}
+
+var kindNames = [...]string{
+	kindHello: "hello", kindNonce: "nonce", kindDescriptor: "descriptor", kindError: "error", kindStop: "stop", kindReply: "reply",
+}
+
+func (k kind) String() string {
+	if int(k) < len(kindNames) && k > 0 {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("message kind %d", uint16(k))
 }
 
 // appendMessage appends a message.

@@ -55,7 +55,8 @@ type answer struct {
 	number   atomic.Uint64 // of the event
 	outcome  atomic.Uint64 // u32 outcome, u32 retry_ms
 	text     atomic.Uint64 // u32 size of the text in the ERROR message, u32 flags (0)
-	reserved [2]atomic.Uint64
+	reply    atomic.Uint64 // size of the reply in REPLY messages
+	reserved atomic.Uint64
 }
 
 // The page is exactly one page, and its words lie where docs/abi.md says.

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -24,13 +25,14 @@ type Event struct {
 	Time     time.Time // when it was detected
 	Data     []byte
 
-	raw  directcopy.Event
-	conn net.Conn
+	raw   directcopy.Event
+	conn  net.Conn
+	reply []byte
 }
 
 // fill makes e the event raw. Names that are the same as the last time are not copied again.
 func (e *Event) fill(raw directcopy.Event) {
-	e.raw, e.conn = raw, nil
+	e.raw, e.conn, e.reply = raw, nil, e.reply[:0]
 	e.ID, e.Job = aem.EventID(raw.ID), aem.JobID(raw.Job)
 	for _, name := range [...]struct {
 		to   *string
@@ -68,6 +70,19 @@ func (e *Event) Conn() (net.Conn, error) {
 	}
 	e.conn = c
 	return c, nil
+}
+
+// MaxReply is the longest reply, in bytes.
+const MaxReply = directcopy.MaxReply
+
+// Reply answers the event with data, which goes to whoever can take it: a publisher that waits, or the sender of a
+// datagram. It is a copy, sent when the function returned nil; the last call wins, and an error has no reply.
+func (e *Event) Reply(data []byte) error {
+	if len(data) > MaxReply {
+		return fmt.Errorf("reply: %d bytes, at most %d are allowed", len(data), MaxReply)
+	}
+	e.reply = append(e.reply[:0], data...)
+	return nil
 }
 
 // end takes back what was valid until the function returned.

@@ -116,12 +116,14 @@ func loop(inbox *directcopy.Inbox, f Func) error {
 		e.fill(raw)
 		failure := call(f, &e)
 		e.end()
-		text := ""
-		if failure != nil {
-			text = failure.Error()
-		}
 		outcome, delay := aem.Judge(failure)
-		if err := inbox.Answer(raw.Number, outcomes[outcome], delay, text); err != nil {
+		answer := directcopy.Answer{Number: raw.Number, Outcome: outcomes[outcome], Delay: delay}
+		if failure != nil {
+			answer.Text = failure.Error()
+		} else {
+			answer.Reply = e.reply
+		}
+		if err := inbox.Answer(answer); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ var programs = map[string]func(){
 	"sum":      func() { Run(sum, InFlight(64)) },
 	"tell":     func() { Run(tell) },
 	"echo":     func() { Run(echo) },
+	"back":     func() { Run(func(_ context.Context, e *Event) error { return e.Reply(e.Data) }) },
 	"wait":     func() { Run(waitByte) },
 	"deadline": func() { Run(untilDeadline) },
 	"panic":    func() { Run(func(context.Context, *Event) error { panic("no such sku") }, InFlight(3)) },
@@ -48,6 +50,12 @@ func tell(_ context.Context, e *Event) error {
 	case "conn":
 		_, err := e.Conn()
 		return err
+	case "reply":
+		return errors.Join(e.Reply([]byte("not this one")), e.Reply(e.Data))
+	case "reply and fail":
+		return errors.Join(e.Reply(e.Data), Fail(errors.New("gave up")))
+	case "long reply":
+		return Fail(e.Reply(make([]byte, MaxReply+1)))
 	}
 	return errors.New("retry")
 }
@@ -90,6 +98,9 @@ func TestFates(t *testing.T) {
 		{"fail", directcopy.Answer{Outcome: directcopy.Fail, Text: "tell: gave up"}},
 		{"after", directcopy.Answer{Outcome: directcopy.Retry, Text: "busy", Delay: 2 * time.Millisecond}},
 		{"long", directcopy.Answer{Outcome: directcopy.Retry, Text: strings.Repeat("x", directcopy.MaxText)}},
+		{"reply", directcopy.Answer{Outcome: directcopy.Done, Reply: []byte("reply")}},
+		{"reply and fail", directcopy.Answer{Outcome: directcopy.Fail, Text: "gave up"}},
+		{"long reply", directcopy.Answer{Outcome: directcopy.Fail, Text: "reply: 1048577 bytes, at most 1048576 are allowed"}},
 		{"conn", directcopy.Answer{Outcome: directcopy.Retry, Text: "get connection: the event has none"}},
 		{"facts", directcopy.Answer{Outcome: directcopy.Retry, Text: `77 5:3 shop/order topic 2 4 31 123 "[::1]:7" ""`}},
 	} {
@@ -98,7 +109,7 @@ func TestFates(t *testing.T) {
 		test.want.Number = r.First()
 		check(t, r.Copy(a.cmd.Process.Pid))
 		check(t, r.Publish(-1))
-		if got := a.answers(1)[0]; got != test.want {
+		if got := a.answers(1)[0]; !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: answer %+v, want %+v", test.data, got, test.want)
 		}
 	}
@@ -135,6 +146,18 @@ func TestData(t *testing.T) {
 				}
 				delete(want, got.Number)
 			}
+		}
+	}
+}
+
+// TestLongReply needs more than the channel holds at once.
+func TestLongReply(t *testing.T) {
+	a := ready(t, "back", 2<<20)
+	want := bytes.Repeat([]byte("0123456789a"), MaxReply/11+1)[:MaxReply]
+	for _, size := range []int{MaxReply, 1} {
+		a.put(-1, directcopy.Block{Data: want[:size]})
+		if got := a.answers(1)[0]; !bytes.Equal(got.Reply, want[:size]) {
+			t.Errorf("%d bytes came back, want %d", len(got.Reply), size)
 		}
 	}
 }

@@ -60,7 +60,7 @@ struct aem_event {
 	uint32_t priority;
 	const char *facts; /* for aem_fact */
 	size_t facts_size;
-	struct aem_fate *fate; /* for aem_retry and aem_fail */
+	struct aem_fate *fate; /* for aem_retry, aem_fail and aem_reply */
 };
 
 typedef int aem_handler(const struct aem_event *e, void *ctx);
@@ -84,6 +84,12 @@ static inline int aem_retry(const struct aem_event *e, uint32_t delay_ms, const 
 	__attribute__((format(printf, 3, 4)));
 static inline int aem_fail(const struct aem_event *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* aem_reply answers the event with size bytes, which go to whoever can take them: a publisher that waits, or the sender of
+ * a datagram. They are copied, and sent when the handler returned AEM_DONE; the last call wins. It returns 0, or -1 with
+ * errno: EMSGSIZE beyond AEM_MAX_REPLY bytes, ENOMEM. */
+static inline int aem_reply(const struct aem_event *e, const void *data, size_t size);
+#define AEM_MAX_REPLY ((size_t)1 << 20)
+
 /* aem_write writes all of size bytes and returns size, or -1 with errno. A peer that is gone is EPIPE, not SIGPIPE. */
 static inline ssize_t aem_write(int fd, const void *data, size_t size);
 
@@ -92,8 +98,9 @@ static inline ssize_t aem_write(int fd, const void *data, size_t size);
  */
 
 enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6 };
-enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND_ERROR = 4, AEM_KIND_STOP = 5 };
-enum { AEM_VERSION = 1, AEM_SLOTS = 64, AEM_MAX_TEXT = 4096, AEM_PAGE_SIZE = 4096, AEM_WAIT_CHANNEL = 2 };
+enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND_ERROR = 4 };
+enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6 };
+enum { AEM_VERSION = 1, AEM_SLOTS = 64, AEM_MAX_BODY = 4096, AEM_PAGE_SIZE = 4096, AEM_WAIT_CHANNEL = 2 };
 #define AEM_MAGIC 0x314d4541u
 #define AEM_BLOCK_MAGIC 0x454d4541u
 #define AEM_HUGE_PAGE ((size_t)2 << 20)
@@ -107,7 +114,7 @@ struct aem_entry {
 };
 
 struct aem_answer {
-	uint64_t number, outcome, text, reserved[2];
+	uint64_t number, outcome, text, reply, reserved;
 };
 
 struct aem_page {
@@ -142,9 +149,9 @@ struct aem_hello {
 	uint32_t pid, tid, in_flight, reserved;
 };
 
-struct aem_error {
+struct aem_message {
 	struct aem_header header;
-	char text[AEM_MAX_TEXT + 1];
+	char body[AEM_MAX_BODY + 1]; /* and a NUL */
 };
 
 typedef char aem_page_is_a_page[sizeof(struct aem_page) == AEM_PAGE_SIZE ? 1 : -1];
@@ -154,7 +161,9 @@ typedef char aem_hello_is_48[sizeof(struct aem_hello) == 48 ? 1 : -1];
 /* What the handler says beside its outcome. */
 struct aem_fate {
 	uint32_t delay_ms;
-	struct aem_error error; /* header.size 0: nothing */
+	struct aem_message error; /* header.size 0: nothing */
+	char *reply;
+	size_t reply_size, reply_room;
 };
 
 /* The handler's end. Its counters are its own; the page holds copies for the supervisor. */
@@ -193,11 +202,11 @@ static inline const char *aem_fact(const struct aem_event *e, const char *name)
 	return NULL;
 }
 
-static inline void aem_say(struct aem_error *error, const char *format, va_list args)
+static inline void aem_say(struct aem_message *error, const char *format, va_list args)
 {
-	int n = vsnprintf(error->text, sizeof error->text, format, args);
+	int n = vsnprintf(error->body, sizeof error->body, format, args);
 
-	error->header.size = n < 0 ? 0 : n > AEM_MAX_TEXT ? AEM_MAX_TEXT : n;
+	error->header.size = n < 0 ? 0 : n > AEM_MAX_BODY ? AEM_MAX_BODY : n;
 }
 
 static inline int aem_retry(const struct aem_event *e, uint32_t delay_ms, const char *format, ...)
@@ -219,6 +228,27 @@ static inline int aem_fail(const struct aem_event *e, const char *format, ...)
 	aem_say(&e->fate->error, format, args);
 	va_end(args);
 	return AEM_FAIL;
+}
+
+static inline int aem_reply(const struct aem_event *e, const void *data, size_t size)
+{
+	struct aem_fate *f = e->fate;
+
+	if (size > AEM_MAX_REPLY) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	if (size > f->reply_room) {
+		char *more = (char *)realloc(f->reply, size);
+		if (!more)
+			return -1;
+		f->reply = more;
+		f->reply_room = size;
+	}
+	if (size > 0)
+		memmove(f->reply, data, size);
+	f->reply_size = size;
+	return 0;
 }
 
 static inline ssize_t aem_write(int fd, const void *data, size_t size)
@@ -427,6 +457,7 @@ static inline int aem_open(struct aem_inbox *in)
 	aem_store(&in->page->taken, ++in->taken);
 	in->number = b->number;
 	in->fate.delay_ms = in->fate.error.header.size = 0;
+	in->fate.reply_size = 0;
 	e->data = (const char *)b + b->data_at;
 	e->size = b->data_size;
 	e->fd = in->passed;
@@ -476,24 +507,45 @@ static inline int aem_take(struct aem_inbox *in)
 	return 0;
 }
 
+/* aem_send_words sends the reply of an event that is done, or why another is not. */
+static inline int aem_send_words(struct aem_inbox *in, int done)
+{
+	struct aem_fate *f = &in->fate;
+	struct aem_message piece;
+	size_t at, n;
+	int got = 1;
+
+	if (!done) {
+		f->reply_size = 0;
+		return f->error.header.size == 0 ||
+		       aem_send(&f->error.header, AEM_KIND_ERROR, f->error.header.size, (uint32_t)in->number);
+	}
+	f->error.header.size = 0;
+	for (at = 0; at < f->reply_size && got > 0; at += n) {
+		n = f->reply_size - at;
+		if (n > AEM_MAX_BODY)
+			n = AEM_MAX_BODY;
+		memcpy(piece.body, f->reply + at, n);
+		got = aem_send(&piece.header, AEM_KIND_REPLY, n, (uint32_t)in->number);
+	}
+	return got;
+}
+
 /* aem_tell answers: section 6. From its end on the event's memory is the supervisor's. */
 static inline int aem_tell(struct aem_inbox *in, int outcome)
 {
 	struct aem_answer *at = &in->page->answers[in->answered % AEM_SLOTS];
-	struct aem_error *error = &in->fate.error;
 	const uint64_t one = 1;
 	int got;
 
 	if (outcome != AEM_DONE && outcome != AEM_FAIL)
 		outcome = AEM_RETRY;
-	if (outcome == AEM_DONE)
-		error->header.size = 0;
-	if (error->header.size &&
-	    (got = aem_send(&error->header, AEM_KIND_ERROR, error->header.size, (uint32_t)in->number)) <= 0)
+	if ((got = aem_send_words(in, outcome == AEM_DONE)) <= 0)
 		return got;
 	at->number = in->number;
 	at->outcome = (uint64_t)in->fate.delay_ms << 32 | (unsigned)(outcome + 1);
-	at->text = error->header.size;
+	at->text = in->fate.error.header.size;
+	at->reply = in->fate.reply_size;
 	aem_store(&in->page->answered, ++in->answered);
 	if (aem_load(&in->page->supervisor_sleeps) &&
 	    __atomic_exchange_n(&in->page->supervisor_sleeps, 0, __ATOMIC_SEQ_CST) &&
@@ -519,6 +571,7 @@ static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n)
 			close(in.event.fd);
 		ok = aem_tell(&in, outcome);
 	}
+	free(in.fate.reply);
 	return ok < 0 ? 1 : 0;
 }
 

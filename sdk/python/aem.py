@@ -8,8 +8,8 @@
     aem.run(order)
 
 The event is complete in the program's memory before the function is called. How the function ends is the event's fate:
-a return is done, an exception is tried again, Fail is not, After is tried again later. What it returns is accepted and
-not looked at: ABI 1 carries no reply yet.
+a return is done, an exception is tried again, Fail is not, After is tried again later. What it returns, bytes or the
+like or a str, is the reply: it goes to whoever can take it, a publisher that waits or the sender of a datagram.
 
 docs/abi.md says all that passes between a handler and the supervisor; section numbers below are that page's.
 """
@@ -127,17 +127,33 @@ def run(function, ahead=1):
 
 
 def _judge(function, event):
-    """Runs function: outcome, delay in ms, text. What is no Exception, as SystemExit, ends the process instead."""
+    """Runs function: outcome, delay in ms, text, reply. What is no Exception, as SystemExit, ends the process instead."""
     try:
-        function(event)
+        return _DONE, 0, b"", _reply(function(event))
     except Fail as e:
-        return _FAIL, 0, str(e)
+        return _FAIL, 0, _text(str(e)), b""
     except After as e:
-        return _RETRY, min(max(0, round(e.delay * 1000)), 0xFFFFFFFF), str(e)
+        return _RETRY, min(max(0, round(e.delay * 1000)), 0xFFFFFFFF), _text(str(e)), b""
     except Exception:
         import traceback
-        return _RETRY, 0, traceback.format_exc()
-    return _DONE, 0, ""
+        return _RETRY, 0, _text(traceback.format_exc()), b""
+
+
+def _text(s):
+    return s.encode(errors="replace")[-_MAX_BODY:]  # the end of a traceback tells most
+
+
+def _reply(returned):
+    """The bytes of what a function returned. What is no reply is final: the function has done its work."""
+    if returned is None:
+        return b""
+    try:
+        reply = returned.encode() if isinstance(returned, str) else bytes(memoryview(returned))
+    except TypeError:
+        raise Fail(f"the reply is {type(returned).__name__}, want bytes or the like, str or None") from None
+    if len(reply) > _MAX_REPLY:
+        raise Fail(f"the reply has {len(reply)} bytes, at most {_MAX_REPLY} are allowed")
+    return reply
 
 
 class _End(Exception):
@@ -149,12 +165,13 @@ class _Broken(Exception):
 
 
 _CHANNEL, _PAGE, _WAITER, _ANSWERS = 3, 4, 5, 6
-_HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP = 1, 2, 3, 4, 5
+_HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY = 1, 2, 3, 4, 5, 6
 _DONE, _RETRY, _FAIL = 1, 2, 3
 _MAGIC, _BLOCK_MAGIC = 0x314D4541, 0x454D4541
 _WAIT_CHANNEL = 2
 _SLOTS = 64
-_MAX_TEXT = 4096
+_MAX_BODY = 4096
+_MAX_REPLY = 1 << 20
 
 # The words of the control page, as indices of 4 bytes; its rings, as offsets.
 _HEAD, _TAKEN, _ANSWERED, _HANDLER_SLEEPS, _SUPERVISOR_SLEEPS = 64 // 4, 128 // 4, 132 // 4, 192 // 4, 256 // 4
@@ -274,13 +291,15 @@ class _Inbox:
         fd, self.passed = self.passed, None
         return Event(self.arena[offset:offset + size], fd)
 
-    def answer(self, number, outcome, delay, text):
+    def answer(self, number, outcome, delay, text, reply):
         """Tells the fate of an event: section 6. Its memory is the supervisor's again."""
-        text = text.encode(errors="replace")[-_MAX_TEXT:]  # the end of a traceback tells most
         if text:
             self.send(_ERROR, number & 0xFFFFFFFF, text)
+        for start in range(0, len(reply), _MAX_BODY):
+            self.send(_REPLY, number & 0xFFFFFFFF, reply[start:start + _MAX_BODY])
         at = self.answered % _SLOTS * 5
-        self.answers[at], self.answers[at + 1], self.answers[at + 2] = number, outcome | delay << 32, len(text)
+        for i, word in enumerate((number, outcome | delay << 32, len(text), len(reply))):
+            self.answers[at + i] = word
         self.answered += 1
         _fence()
         self.words[_ANSWERED] = self.answered & 0xFFFFFFFF

@@ -39,12 +39,16 @@ func TestFates(t *testing.T) {
 			{"third", directcopy.Retry, 0, "attempt 2"},
 			{"facts", directcopy.Fail, 0, "77 12884901893 2 4 31 123000 456000 shop order h topic shop/höß -"},
 			{"", directcopy.Fail, 0, sum(nil)},
+			{"reply", directcopy.Done, 0, ""},
 		} {
 			a.put(-1, directcopy.Block{ID: 77, Job: 3<<32 | 5, Time: 123_000, Deadline: 456_000, Attempt: 2, Count: 4,
 				Priority: 31, Facts: facts, Data: []byte(test.data)})
 			got := a.answers(1)[0]
 			if text := strings.TrimSpace(got.Text); got.Outcome != test.outcome || got.Delay != test.delay || !strings.HasSuffix(text, test.text) || test.text == "" && text != "" {
 				t.Errorf("%s: answer %+v, want %v after %v, %q", test.data, got, test.outcome, test.delay, test.text)
+			}
+			if want := map[string]string{"reply": "pong"}[test.data]; string(got.Reply) != want {
+				t.Errorf("%s: reply %q, want %q", test.data, got.Reply, want)
 			}
 		}
 		a.put(-1, said("long"))
@@ -77,6 +81,21 @@ func TestData(t *testing.T) {
 					t.Fatalf("event %d arrived as %q, want %q", got.Number, got.Text, want[got.Number])
 				}
 				delete(want, got.Number)
+			}
+		}
+	})
+}
+
+// TestReplies sends data there and back, in pieces that the channel does not hold at once.
+func TestReplies(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, append(teller, "2"), 2<<20)
+		longest := bytes.Repeat([]byte("=23456789ab"), directcopy.MaxReply/11+1)[:directcopy.MaxReply]
+		for _, size := range []int{directcopy.MaxReply, 1, 4095, 4096, 4097, 100_000} {
+			a.put(-1, directcopy.Block{Data: longest[:size]}, said("done"))
+			got := a.answers(2)
+			if !bytes.Equal(got[0].Reply, longest[:size]) || got[1].Reply != nil {
+				t.Errorf("%d and %d bytes came back, want %d and none", len(got[0].Reply), len(got[1].Reply), size)
 			}
 		}
 	})
@@ -231,6 +250,8 @@ func TestPython(t *testing.T) {
 		{`{"why": `, "json.decoder.JSONDecodeError: "},
 		{"attribute", "AttributeError: the event has no fact 'none'"},
 		{"conn", "OSError: the event has no connection"},
+		{"too long", "the reply has 1048577 bytes, at most 1048576 are allowed"},
+		{"no reply", "the reply is int, want bytes or the like, str or None"},
 	} {
 		a.put(-1, said(test.data))
 		if got := a.answers(1)[0]; !strings.Contains(got.Text, test.want) {
@@ -239,12 +260,20 @@ func TestPython(t *testing.T) {
 	}
 }
 
-// TestC is what only C has: numbers that are no outcome.
+// TestC is what only C has: numbers that are no outcome, and replies beside what is said then.
 func TestC(t *testing.T) {
 	aemtest.Require(t, c.needs...)
 	a := ready(t, c.command(t, "testdata/tell.c"), 1<<16)
 	a.put(-1, said("number"))
 	if got := a.answers(1)[0]; got.Outcome != directcopy.Retry {
+		t.Errorf("answer %+v", got)
+	}
+	a.put(-1, said("reply, fail"))
+	if got := a.answers(1)[0]; got.Outcome != directcopy.Fail || got.Text != "gave up" || got.Reply != nil {
+		t.Errorf("answer %+v", got)
+	}
+	a.put(-1, said("too long"))
+	if got := a.answers(1)[0]; got.Text != "reply: Message too long" {
 		t.Errorf("answer %+v", got)
 	}
 }

@@ -13,7 +13,7 @@ my ($MMAP, $MADVISE, $EPOLL_PWAIT, $RECVMSG, $FUTEX, $GETTID) =
 
 my ($CHANNEL, $PAGE, $WAITER, $ANSWERS) = (3, 4, 5, 6);                                   # section 1
 my ($HEAD, $TAKEN, $ANSWERED, $HANDLER_SLEEPS, $SUPERVISOR_SLEEPS) = (64, 128, 132, 192, 256); # section 2
-my ($HELLO, $NONCE, $DESCRIPTOR, $ERROR, $STOP) = (1 .. 5);                               # section 3
+my ($HELLO, $NONCE, $DESCRIPTOR, $ERROR, $STOP, $REPLY) = (1 .. 6);                           # section 3
 my ($DONE, $RETRY, $FAIL) = (1, 2, 3);
 my ($SET, $ADD) = (0, 1); # FUTEX_OP_SET, FUTEX_OP_ADD: man 2 futex
 
@@ -146,6 +146,7 @@ my %commands = (
     long  => sub { ($FAIL, 0, 'x' x 4096) },
     third => sub { $_[0]{attempt} < 3 ? ($RETRY, 0, "attempt $_[0]{attempt}") : $DONE },
     second => sub { $_[0]{attempt} < 2 ? ($RETRY, 300, 'later') : $DONE },
+    reply => sub { ($DONE, 0, '', 'pong') },
     die   => sub { POSIX::_exit(3) },
     conn  => \&conn,
     facts => sub {
@@ -165,10 +166,13 @@ until (stopped()) {
         $taken++;
         atomic($ADD, $TAKEN, 1);
         my $command = $commands{ $e->{data} }
+            || ($e->{data} =~ /^=/ ? sub { ($DONE, 0, '', $e->{data}) } : undef)
             || sub { ($FAIL, 0, sprintf '%d %08x', length $e->{data}, Compress::Zlib::crc32($e->{data})) };
-        my ($outcome, $delay, $text) = ($command->($e), 0, '');
+        my ($outcome, $delay, $text, $reply) = $command->($e);
+        $_ //= '' for $text, $reply;
         tell_supervisor($ERROR, $e->{number} % 2**32, $text) if length $text;
-        put(1536 + $answered % 64 * 40, pack 'QLLLLQQ', $e->{number}, $outcome, $delay, length $text, 0, 0, 0);
+        tell_supervisor($REPLY, $e->{number} % 2**32, $_) for unpack '(a4096)*', $reply;
+        put(1536 + $answered % 64 * 40, pack 'QLLLLQQ', $e->{number}, $outcome, $delay // 0, length $text, 0, length $reply, 0);
         $answered++;
         atomic($ADD, $ANSWERED, 1);
         if (word($SUPERVISOR_SLEEPS)) {

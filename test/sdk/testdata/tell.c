@@ -44,6 +44,14 @@ static int tell(const struct aem_event *e, void *ctx)
 		return e->attempt < 3 ? aem_retry(e, 0, "attempt %u", e->attempt) : AEM_DONE;
 	if (is(e, "second"))
 		return e->attempt < 2 ? aem_retry(e, 300, "later") : AEM_DONE;
+	if (is(e, "reply"))
+		return aem_reply(e, "not this one", 12) || aem_reply(e, "pong", 4) ? AEM_FAIL : AEM_DONE;
+	if (is(e, "reply, fail"))
+		return aem_reply(e, "pong", 4) == 0 ? aem_fail(e, "gave up") : AEM_RETRY;
+	if (is(e, "too long"))
+		return aem_reply(e, NULL, AEM_MAX_REPLY + 1) < 0 ? aem_fail(e, "reply: %s", strerror(errno)) : AEM_DONE;
+	if (e->size > 0 && *(const char *)e->data == '=')
+		return aem_reply(e, e->data, e->size) < 0 ? AEM_FAIL : AEM_DONE;
 	if (is(e, "die"))
 		_exit(3);
 	if (is(e, "conn"))

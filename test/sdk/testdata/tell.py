@@ -10,7 +10,15 @@ import aem
 def tell(e):
     command = bytes(e.data[:16])
     if command == b"done":
-        return b"a reply"
+        return
+    if command == b"reply":
+        return "pong"
+    if command == b"too long":
+        return bytes((1 << 20) + 1)
+    if command == b"no reply":
+        return 7
+    if command.startswith(b"="):
+        return e.data
     if command == b"retry":
         raise ValueError("not yet")
     if command == b"after":
