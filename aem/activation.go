@@ -1,6 +1,6 @@
 package aem
 
-// Activation is one event for one job, waiting or running. Times are nanoseconds of CLOCK_MONOTONIC.
+// Activation is one event for one job, waiting or running. Times are nanoseconds as timing.Now gives them.
 type Activation struct {
 	Event     *Event
 	Job       JobID

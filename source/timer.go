@@ -19,7 +19,7 @@ type timers struct {
 // timer is one started job.
 type timer struct {
 	every time.Duration // 0: once
-	due   int64         // nanoseconds of CLOCK_MONOTONIC; kept while held
+	due   int64         // as timing.Now gives it; kept while held
 	ref   timing.Ref    // 0 while nothing is waited for
 }
 
