@@ -9,8 +9,8 @@ import (
 // Wait is how long to wait before try number n, which counts from 1: First, growing by Factor up to Max, spread by
 // Jitter to both sides. The random number r is from 0 to 1.
 func (b Backoff) Wait(n int, r float64) time.Duration {
-	wait := float64(b.First) * math.Pow(b.Factor, float64(n-1))
-	wait = min(wait, float64(b.Max))
+	growth := min(math.Pow(b.Factor, float64(n-1)), math.MaxFloat64) // not infinity, which times 0 is no number
+	wait := min(float64(b.First)*growth, float64(b.Max))
 	return time.Duration(wait * (1 + b.Jitter*(2*r-1)))
 }
 

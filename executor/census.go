@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"strconv"
 	"strings"
@@ -59,16 +60,7 @@ func OpenCensus(path string) (c *Census, killed int, err error) {
 
 // sweep kills each process of the list that is still the one that was meant, with its group.
 func sweep(list, boot []byte) (killed int) {
-	head, places, ok := bytes.Cut(list, []byte{'\n'})
-	if !ok || !bytes.Equal(bytes.TrimSpace(head), bytes.TrimSpace(boot)) {
-		return 0
-	}
-	for line := range bytes.Lines(places) {
-		number, started, _ := strings.Cut(string(bytes.TrimSpace(line)), " ")
-		pid, err := strconv.Atoi(number)
-		if err != nil || pid <= 1 {
-			continue
-		}
+	for pid, started := range listed(list, boot) {
 		pidfd, err := sys.PidfdOpen(pid)
 		if err != nil {
 			continue
@@ -82,6 +74,24 @@ func sweep(list, boot []byte) (killed int) {
 		sys.Close(pidfd)
 	}
 	return killed
+}
+
+// listed are the processes that a list of this boot names, each with its number and when it started. A list that is
+// no list names none.
+func listed(list, boot []byte) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		head, places, ok := bytes.Cut(list, []byte{'\n'})
+		if !ok || !bytes.Equal(bytes.TrimSpace(head), bytes.TrimSpace(boot)) {
+			return
+		}
+		for line := range bytes.Lines(places) {
+			number, started, _ := strings.Cut(string(bytes.TrimSpace(line)), " ")
+			pid, err := strconv.Atoi(number)
+			if err == nil && pid > 1 && !yield(pid, started) {
+				return
+			}
+		}
+	}
 }
 
 // startTime is when a process started, in the kernel's own ticks.

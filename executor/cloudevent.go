@@ -3,6 +3,7 @@ package executor
 import (
 	"encoding/json"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aem-exec/aem-exec/aem"
 )
@@ -29,7 +30,7 @@ func cloudEvent(app, handler string, a *aem.Activation) ([]byte, error) {
 	}
 	switch {
 	case len(e.Data) == 0:
-	case json.Valid(e.Data):
+	case utf8.Valid(e.Data) && json.Valid(e.Data): // json.Valid lets any byte stand in a string
 		object["datacontenttype"] = "application/json"
 		object["data"] = json.RawMessage(e.Data)
 	default:

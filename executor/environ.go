@@ -3,12 +3,14 @@ package executor
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
 // defaultPath is the PATH of handlers, whoever started the supervisor.
@@ -43,6 +45,9 @@ func (s *Spec) environ(who Account) []string {
 // path is the PATH that a bare program name is looked up in.
 func (s *Spec) path() string {
 	if path, ok := s.Env["PATH"]; ok {
+		return path
+	}
+	if path, ok := os.LookupEnv("PATH"); ok && slices.Contains(s.PassEnv, "PATH") {
 		return path
 	}
 	return defaultPath
@@ -91,12 +96,19 @@ func factVars(env []string, lookup func(string) (string, bool), e *aem.Event) []
 func factVar(name, value string) string { return "AEM_" + strings.ToUpper(name) + "=" + value }
 
 // connectionVars are the variables of a program that has the connection on descriptors 0 and 1: those of UCSPI
-// (tcp-environ(5), s6-ipcserver) and REMOTE_* of inetd's descendants.
+// (tcp-environ(5), s6-ipcserver) and REMOTE_* of inetd's descendants. What is not known has no variable.
 func connectionVars(env []string, e *aem.Event) []string {
 	peer, _ := e.Fact("peer")
 	local, _ := e.Fact("local")
 	if path, ok := strings.CutPrefix(peer, "unix:"); ok {
-		return append(env, "PROTO=IPC", "IPCREMOTEPATH="+path, "IPCLOCALPATH="+strings.TrimPrefix(local, "unix:"))
+		env = append(env, "PROTO=IPC", "IPCLOCALPATH="+strings.TrimPrefix(local, "unix:"))
+		if path != "" {
+			env = append(env, "IPCREMOTEPATH="+path)
+		}
+		if uid, gid, err := sys.PeerOwner(e.FD); err == nil {
+			env = append(env, "IPCREMOTEEUID="+itoa(uid), "IPCREMOTEEGID="+itoa(gid))
+		}
+		return env
 	}
 	there, terr := netip.ParseAddrPort(peer)
 	here, herr := netip.ParseAddrPort(local)

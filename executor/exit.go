@@ -49,6 +49,9 @@ func (p *process) exited(uint32) {
 		p.failFlight(f, i, e, stderr)
 	}
 	if !p.ending && bound == nil && len(flights) == 0 {
+		if e.why == aem.ReasonOOM {
+			e.detail = fmt.Sprintf("the app's memory is too small for size = %d of it", c.pool.spec.Size)
+		}
 		c.trouble(fmt.Errorf("handler %s ended by itself: %s", c.pool.spec.Name, describe(e, stderr)))
 	}
 }

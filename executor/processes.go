@@ -32,13 +32,15 @@ type processes struct {
 	factBuf  []directcopy.Fact
 	answers  []directcopy.Answer
 
-	limited  bool         // the app has limits that a process can be blamed by
-	slots    []*slot      // made so far
-	free     []*slot      // with nobody in them
-	live     []*process   // from being made until gone
-	idle     []*process   // ready for an activation
-	due      []*process   // ready, with an activation that its copy is still to be made for
-	busy     int          // activations with a process
+	limited  bool       // the app has limits that a process can be blamed by
+	slots    []*slot    // made so far
+	free     []*slot    // with nobody in them
+	live     []*process // from being made until gone
+	idle     []*process // ready for an activation
+	due      []*process // ready, with an activation that its copy is still to be made for
+	busy     int        // activations with a process
+	misses   int        // activations that found no capsule ready, not told yet
+	tell     timing.Alarm
 	failed   int          // failures to make processes, or to keep them, until it went well for restart.reset
 	failedAt int64        // when the last of them failed
 	again    timing.Alarm // set while no process is made because of that
@@ -128,6 +130,7 @@ func (c *processes) run(until Mark) {
 	a, _ := c.pool.queue.Pop()
 	p := c.pick(a)
 	if p == nil {
+		c.missed()
 		c.begin(a)
 		c.make(a)
 		return
@@ -145,6 +148,24 @@ func (c *processes) run(until Mark) {
 		a, _ = c.pool.queue.Pop()
 	}
 	p.give(c.batch)
+}
+
+// missTell is how long misses are counted before they are told.
+const missTell = time.Second
+
+// missed counts an activation that found no capsule ready and has a cold process made.
+func (c *processes) missed() {
+	if c.pool.spec.Life != Capsule {
+		return
+	}
+	if c.misses++; c.misses > 1 {
+		return
+	}
+	c.work.Alarms.After(&c.tell, missTell, func() {
+		c.pool.log.Warn("no capsule was ready: cold processes were made", "app", c.work.App, "handler", c.pool.spec.Name,
+			"activations", c.misses, "size", c.pool.spec.Size)
+		c.misses = 0
+	})
 }
 
 // batchBytes bounds what goes in one copy, unless one event alone is larger.
@@ -278,6 +299,7 @@ func (c *processes) pending() *aem.Activation {
 func (c *processes) stop() {
 	c.stopped = true
 	c.again.Stop()
+	c.tell.Stop()
 	for _, p := range slices.Clone(c.idle) {
 		p.end()
 	}
