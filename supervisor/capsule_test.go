@@ -1,0 +1,41 @@
+package supervisor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+)
+
+// logged waits until the log has a text.
+func (r *run) logged(text string) {
+	r.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(r.logs.String(), text); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("the log has no %q", text)
+		}
+	}
+}
+
+// TestBurstBeyondTheCapsulesRunsColdAndIsTold has more events at once than there are capsules.
+func TestBurstBeyondTheCapsulesRunsColdAndIsTold(t *testing.T) {
+	h := role(t, "slow")
+	h.Life, h.Size, h.Concurrency = executor.Capsule, 1, 8
+	r := startRun(t, nil, topicApp(h))
+	r.publishAll("a/t", 8)
+	r.until("a/t", "done", func(c aem.Counts) bool { return c.Done == 8 })
+	r.logged("no capsule was ready")
+}
+
+func TestMemoryTooSmallForItsCapsulesIsTold(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	h := role(t, "done")
+	h.Life, h.Size = executor.Capsule, 16
+	a := topicApp(h)
+	a.Limits.Memory = 16 << 20
+	r := startRun(t, nil, a)
+	r.logged("memory is too small for size = 16")
+}
