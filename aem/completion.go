@@ -48,6 +48,7 @@ type Completion struct {
 	Syscall string        // name of the denied system call, "unknown" when no record told
 	After   time.Duration // from the start of the attempt
 	Delay   time.Duration // the handler's own wish for when to try again, 0 without one
+	Reply   []byte        // of a handler that did it: what it has to say to who asked
 	Err     string        // the handler's own words, or the step that failed
 	Stderr  string        // the last of what the process wrote there
 }

@@ -52,6 +52,7 @@ type Fate struct {
 	Job     string     `json:"job"`
 	Outcome string     `json:"outcome"` // done failed expired shed
 	Reason  aem.Reason `json:"reason,omitempty"`
+	Reply   []byte     `json:"reply,omitempty"` // what the handler answered, in JSON as base64
 }
 
 // Letter is one dead letter.

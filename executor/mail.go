@@ -206,7 +206,7 @@ func (p *process) complete(answer *directcopy.Answer) {
 	f := p.flights[i] // Answers vouches for it
 	p.flights = slices.Delete(p.flights, i, i+1)
 	completion := aem.Completion{
-		Outcome: answerOutcomes[answer.Outcome], Delay: answer.Delay, Err: answer.Text, Exit: -1,
+		Outcome: answerOutcomes[answer.Outcome], Delay: answer.Delay, Reply: answer.Reply, Err: answer.Text, Exit: -1,
 	}
 	if completion.Outcome != aem.Done {
 		completion.Reason = aem.ReasonHandler

@@ -33,6 +33,7 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 	a := reg.app
 	if reg.spec.Full == ShedFull && !a.room(1) {
 		j.shed += n
+		s.tell(e.ID, aem.Completion{Outcome: aem.Shed, Exit: -1}, reg.name)
 		drop(e)
 		return
 	}
@@ -216,11 +217,11 @@ func (s *Supervisor) publish(topic string, data []byte) (*aem.Event, []aem.JobID
 	subscribers := s.topics.Subscribers(topic)
 	for i, id := range subscribers {
 		reg := s.jobs.registration(s.jobs.get(id))
-		if reg.spec.Full != ShedFull && !reg.app.room(1+s.sameApp(subscribers[:i], reg.app)) {
-			return nil, nil, fmt.Errorf("publish %s: app %s: %w", topic, reg.app.spec.Name, executor.ErrFull)
-		}
 		if limit := reg.app.spec.Limits.QueueBytes; int64(len(data)) > limit {
 			return nil, nil, fmt.Errorf("publish %s: %d bytes are more than app %s may queue (%d)", topic, len(data), reg.app.spec.Name, limit)
+		}
+		if reg.spec.Full != ShedFull && !reg.app.room(1+s.sameApp(subscribers[:i], reg.app)) {
+			return nil, nil, fmt.Errorf("publish %s: app %s: %w", topic, reg.app.spec.Name, executor.ErrFull)
 		}
 	}
 	return s.topics.Publish(topic, data), subscribers, nil

@@ -237,13 +237,13 @@ type waiter struct {
 	done  chan struct{}
 }
 
-// tell records a fate for whoever waits for it.
-func (s *Supervisor) tell(reg *registration, id aem.EventID, c aem.Completion) {
+// tell records a fate for whoever waits for it. The job is named only then.
+func (s *Supervisor) tell(id aem.EventID, c aem.Completion, job func() string) {
 	w := s.waiters[id]
 	if w == nil {
 		return
 	}
-	w.fates = append(w.fates, control.Fate{Job: reg.name(), Outcome: c.Outcome.String(), Reason: c.Reason})
+	w.fates = append(w.fates, control.Fate{Job: job(), Outcome: c.Outcome.String(), Reason: c.Reason, Reply: c.Reply})
 	if w.left--; w.left == 0 {
 		delete(s.waiters, id)
 		close(w.done)
@@ -251,23 +251,34 @@ func (s *Supervisor) tell(reg *registration, id aem.EventID, c aem.Completion) {
 }
 
 func (s *Supervisor) answerEmit(ctx context.Context, peer control.Peer, req control.Request) control.Reply {
-	var emitted control.Emitted
-	w := &waiter{done: make(chan struct{})}
-	err := error(control.Errorf(syscall.ESHUTDOWN, "emit: %v", errStopping))
-	s.ask(func() { emitted, err = s.emit(peer, req, w) })
+	emitted, err := s.publishAndWait(ctx, peer, req)
 	if err != nil {
 		return refusal(req.Op, err)
 	}
-	if !req.Wait {
-		return control.Done(emitted)
+	return control.Done(emitted)
+}
+
+// Emit detects an event for every subscriber of a topic, APP/NAME, and waits for its fates: for a program that embeds
+// the supervisor. The data is the supervisor's from here on. It may be called from anywhere but the loop, that is not
+// from a callback.
+func (s *Supervisor) Emit(ctx context.Context, topic string, data []byte) (control.Emitted, error) {
+	return s.publishAndWait(ctx, control.Peer{}, control.Request{Op: control.OpEmit, Topic: topic, Data: data, Wait: true})
+}
+
+func (s *Supervisor) publishAndWait(ctx context.Context, peer control.Peer, req control.Request) (emitted control.Emitted, err error) {
+	w := &waiter{done: make(chan struct{})}
+	err = errStopping
+	s.ask(func() { emitted, err = s.emit(peer, req, w) })
+	if err != nil || !req.Wait {
+		return emitted, err
 	}
 	select {
 	case <-w.done:
 		emitted.Fates = w.fates
-		return control.Done(emitted)
+		return emitted, nil
 	case <-ctx.Done():
 		s.Post(func() { delete(s.waiters, emitted.ID) })
-		return control.Refuse(syscall.ETIMEDOUT, "emit: the fate of event %s is open", emitted.ID)
+		return emitted, control.Errorf(syscall.ETIMEDOUT, "emit: the fate of event %s is open", emitted.ID)
 	}
 }
 

@@ -83,7 +83,7 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c aem.Com
 	if reg.spec.Once {
 		j.ended, j.started = true, false
 	}
-	s.tell(reg, a.Event.ID, c)
+	s.tell(a.Event.ID, c, reg.name)
 	s.leave(reg.app, a)
 }
 
@@ -105,7 +105,9 @@ func (s *Supervisor) completeRemoved(p *executor.Pool, a *aem.Activation, c aem.
 		app.removed.Done += n
 	} else {
 		app.removed.Shed += n
+		c = aem.Completion{Outcome: aem.Shed, Exit: -1}
 	}
+	s.tell(a.Event.ID, c, func() string { return app.spec.Name + "/" + a.Name + ":" + p.Spec().Name })
 	s.leave(app, a)
 }
 

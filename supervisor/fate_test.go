@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -14,20 +15,20 @@ import (
 // emit publishes to app/topic and waits for the fate.
 func (r *run) emit(topic, data string) control.Fate {
 	r.t.Helper()
-	w := &waiter{done: make(chan struct{})}
-	var err error
-	r.ask(func() {
-		_, err = r.Supervisor.emit(control.Peer{}, control.Request{Topic: topic, Data: []byte(data), Wait: true}, w)
-	})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	emitted, err := r.Emit(ctx, topic, []byte(data))
 	if err != nil {
 		r.t.Fatalf("emit %s: %v", topic, err)
 	}
-	select {
-	case <-w.done:
-	case <-time.After(60 * time.Second):
-		r.t.Fatalf("emit %s: no fate", topic)
+	return emitted.Fates[0]
+}
+
+func TestReplyReachesWhoAsked(t *testing.T) {
+	r := startRun(t, nil, topicApp(role(t, "upper")))
+	if fate := r.emit("a/t", "text"); fate.Outcome != "done" || string(fate.Reply) != "TEXT" {
+		t.Errorf("fate %s, reply %q", fate.Outcome, fate.Reply)
 	}
-	return w.fates[0]
 }
 
 // topicApp is an app with one topic, a/t, and its handler.

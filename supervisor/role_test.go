@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -50,6 +51,9 @@ var roles = map[string]func(){
 			_, err := fmt.Printf("%s %d\n", e.Data, e.Attempt)
 			return err
 		}, hd.InFlight(16))
+	},
+	"upper": func() {
+		hd.Run(func(_ context.Context, e *hd.Event) error { return e.Reply(bytes.ToUpper(e.Data)) })
 	},
 	"poison": func() { hd.Run(poison, hd.InFlight(16)) },
 }

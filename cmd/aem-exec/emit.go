@@ -85,7 +85,31 @@ func (p *program) printEmitted(e control.Emitted, waited bool) error {
 	for _, f := range e.Fates {
 		rows = append(rows, []string{f.Job, f.Outcome, string(f.Reason)})
 	}
-	return p.table(rows)
+	if err := p.table(rows); err != nil {
+		return err
+	}
+	return p.printReplies(e.Fates)
+}
+
+// printReplies prints what handlers answered as it is, each behind a line with its job where there are several.
+func (p *program) printReplies(fates []control.Fate) error {
+	for _, f := range fates {
+		if len(f.Reply) == 0 {
+			continue
+		}
+		if len(fates) > 1 {
+			fmt.Fprintf(p.out, "\n%s:\n", f.Job)
+		} else {
+			fmt.Fprintln(p.out)
+		}
+		if _, err := p.out.Write(f.Reply); err != nil {
+			return err
+		}
+		if f.Reply[len(f.Reply)-1] != '\n' {
+			fmt.Fprintln(p.out)
+		}
+	}
+	return nil
 }
 
 // worst is the exit status for several fates: one failure outweighs what may be tried again.
