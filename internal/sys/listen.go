@@ -139,6 +139,15 @@ func peerOf(sa unix.Sockaddr) Peer {
 	return Peer{}
 }
 
+// PeerOwner is who the process at the other end of a unix connection ran as when it connected, man 7 unix, SO_PEERCRED.
+func PeerOwner(conn int) (uid, gid int, err error) {
+	cred, err := unix.GetsockoptUcred(conn, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return 0, 0, os.NewSyscallError("getsockopt", err)
+	}
+	return int(cred.Uid), int(cred.Gid), nil
+}
+
 // Listens reports whether somebody accepts connections on the unix socket at path. A connection that
 // cannot be made for another reason than a refusal counts as listening.
 func Listens(path string) bool {
