@@ -137,6 +137,7 @@ func (t *Stream) Follow(name string, event aem.EventID) {
 		return
 	}
 	t.flush() // the event before ended without a newline
+	t.tellLost()
 	t.name, t.event = name, event
 	t.tail = t.tail[:0]
 }
@@ -171,6 +172,7 @@ func (t *Stream) Close() {
 	defer t.scribe.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.tellLost()
 	delete(t.scribe.streams, t.id)
 	t.closed = true
 	sys.EpollDel(t.scribe.epfd, t.read) //nolint:errcheck // closing it forgets it too
