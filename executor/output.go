@@ -128,12 +128,12 @@ func (s *Scribe) NewStream(labels ...slog.Attr) (*Stream, error) {
 	return stream, nil
 }
 
-// Follow puts the lines from here on down to an event, and forgets the tail. For the event that is followed already it
-// does nothing: a process that was made for it may have written by now.
+// Follow puts the lines from here on down to an event, and forgets the tail. For what is followed already it does
+// nothing: a process that was made for it may have written by now. Two registrations may share an event.
 func (t *Stream) Follow(name string, event aem.EventID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.event == event {
+	if t.event == event && t.name == name {
 		return
 	}
 	t.flush() // the event before ended without a newline
