@@ -85,7 +85,7 @@ func (p *process) reap() (exit sys.Exit, ok bool, err error) {
 
 // fate puts together what is known of the process's end.
 func (p *process) fate(exit sys.Exit) ending {
-	e := ending{exit: exit.Code, signal: exit.Signal, why: p.why, detail: p.detail, hello: p.ready}
+	e := ending{exit: exit.Code, signal: exit.Signal, why: p.why, detail: p.detail}
 	if exit.Signal != 0 {
 		e.exit = -1
 	}

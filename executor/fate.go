@@ -21,7 +21,6 @@ type ending struct {
 	why        aem.Reason     // what is known better than the kernel tells: a timeout, OOM, the limit of processes, a broken channel
 	detail     string         // in words
 	syscall    string         // the denied system call, with SIGSYS
-	hello      bool           // a handler of direct had said hello
 	connection bool           // the event's connection was handed over
 }
 
