@@ -56,9 +56,9 @@ func enter(t *testing.T, c *Census, pid int) (place int) {
 	return place
 }
 
-// TestCensusKillsExactlyWhatIsLeft_R195 has a supervisor that was killed: of what its list named, the next one ends
+// TestCensusKillsExactlyWhatIsLeft has a supervisor that was killed: of what its list named, the next one ends
 // what still runs, and nothing else.
-func TestCensusKillsExactlyWhatIsLeft_R195(t *testing.T) {
+func TestCensusKillsExactlyWhatIsLeft(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "processes")
 	c, killed := openCensus(t, path)
 	if killed != 0 {
