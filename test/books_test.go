@@ -40,20 +40,25 @@ func (c counts) balanced() bool {
 // settled is how many events have their fate.
 func (c counts) settled() int { return c.Done + c.Failed + c.Expired + c.Shed }
 
-// output runs the program and returns its exit status and standard output.
+// output runs the program and returns its exit status, -1 when it did not end in time, and its standard output.
 func (s *supervisor) output(args ...string) (status int, stdout string) {
 	s.t.Helper()
 	cmd := s.command(args...)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	alarm := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	defer alarm.Stop()
+	err := cmd.Wait()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 		s.t.Fatal(err)
 	}
 	if errs.Len() > 0 {
 		s.t.Logf("aem-exec %q: %s", args, errs.String())
 	}
-	return cmd.ProcessState.ExitCode(), string(out)
+	return cmd.ProcessState.ExitCode(), out.String()
 }
 
 // must runs the program, which is to succeed.

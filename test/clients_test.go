@@ -20,6 +20,11 @@ func converse(network, address, say string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
+	return talk(c, say)
+}
+
+// talk says something and returns all that comes back until the other side ends.
+func talk(c net.Conn, say string) (string, error) {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return "", err
 	}

@@ -34,7 +34,7 @@ listen = "unix://$DIR/in.sock"
 handler = "echo"
 `
 
-// TestStopLetsRunningFinish_R204 stops a supervisor while one event runs and one waits.
+// TestStopLetsRunningFinish stops a supervisor while one event runs and one waits.
 func TestStopLetsRunningFinish(t *testing.T) {
 	s := start(t, myself(), slowApp)
 	waiting := s.command("emit", "a/slow", "--wait")
@@ -99,4 +99,28 @@ func TestGraceEnds(t *testing.T) {
 		}
 		s.log.await(t, "msg=failed", "event=slow", "reason=stopped")
 	}
+}
+
+// TestRemoveTellsWhoWaits removes a job while one event of it runs and one waits.
+func TestRemoveTellsWhoWaits(t *testing.T) {
+	s := start(t, myself(), slowApp)
+	running := s.command("emit", "a/slow", "--wait")
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.log.await(t, "msg=begun")
+	waiting := s.command("emit", "a/slow", "--wait")
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.until("a", "slow", "waiting", func(j job) bool { return j.Counts.Waiting == 1 })
+	s.must("ctl", "remove", "a/slow")
+	if waiting.Wait(); waiting.ProcessState.ExitCode() != 111 { //nolint:errcheck // the exit status is what counts
+		t.Errorf("who waited for the event that is shed: %v", waiting.ProcessState)
+	}
+	s.write("go", "")
+	if err := running.Wait(); err != nil {
+		t.Errorf("who waited for the event that ran: %v", err)
+	}
+	s.stop()
 }
