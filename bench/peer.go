@@ -161,10 +161,10 @@ func (r *running) start(command []string) error {
 // close ends each server by the process group that it leads: what it has made is in there, unless it ends that itself.
 func (r *running) close() error {
 	for _, cmd := range r.commands {
-		group := -cmd.Process.Pid            // nobody else's until its leader is waited for
-		syscall.Kill(group, syscall.SIGTERM) //nolint:errcheck // it has ended
-		killer := time.AfterFunc(patience, func() { syscall.Kill(group, syscall.SIGKILL) })
-		cmd.Wait() //nolint:errcheck // how a peer ends is its own business
+		group := -cmd.Process.Pid                                                           // nobody else's until its leader is waited for
+		syscall.Kill(group, syscall.SIGTERM)                                                //nolint:errcheck // it has ended
+		killer := time.AfterFunc(patience, func() { syscall.Kill(group, syscall.SIGKILL) }) //nolint:errcheck // likewise
+		cmd.Wait()                                                                          //nolint:errcheck // how a peer ends is its own business
 		killer.Stop()
 	}
 	r.commands = nil

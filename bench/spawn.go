@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 
 	"github.com/aem-exec/aem-exec/internal/spawn"
@@ -21,8 +19,8 @@ const spawnsPerBlock = 40
 // nobody is who handlers run as when root may choose.
 const nobody = 65534
 
-// stable makes processes in the ways that are compared. Its program says on descriptor 1 when its first line ran.
-type stable struct {
+// nursery makes processes in the ways that are compared. Its program says on descriptor 1 when its first line ran.
+type nursery struct {
 	born   string
 	filter *spawn.Filter
 	group  *limits.Group // nil without root
@@ -34,9 +32,9 @@ type stable struct {
 	stamps [2]int // a pipe
 }
 
-// openStable makes what all processes share, with the settings that the executor uses.
-func (b *bench) openStable() (s *stable, err error) {
-	s = &stable{}
+// openNursery makes what all processes share, with the settings that the executor uses.
+func (b *bench) openNursery() (s *nursery, err error) {
+	s = &nursery{}
 	if s.born, err = b.compile("born", "-nostdlib", "-ffreestanding"); err != nil {
 		return nil, err
 	}
@@ -77,7 +75,7 @@ func (b *bench) compileProfile() (*spawn.Filter, error) {
 	return &spawn.Filter{Insns: f.Insns, Flags: f.Flags}, nil
 }
 
-func (s *stable) openLeaf() (err error) {
+func (s *nursery) openLeaf() (err error) {
 	if s.tree, err = limits.OpenTree(fmt.Sprintf("aem-bench%d", os.Getpid())); err != nil {
 		return err
 	}
@@ -89,7 +87,7 @@ func (s *stable) openLeaf() (err error) {
 	return err
 }
 
-func (s *stable) close() error {
+func (s *nursery) close() error {
 	s.lane.Close()
 	s.stage.Close()
 	errs := []error{s.null.Close(), sys.Close(s.stamps[0]), sys.Close(s.stamps[1])}
@@ -100,7 +98,7 @@ func (s *stable) close() error {
 }
 
 // spec is a handler with everything that a process can be made under; plain one with nothing.
-func (s *stable) spec() spawn.Spec {
+func (s *nursery) spec() spawn.Spec {
 	full := spawn.Spec{
 		Path: s.born, Dir: "/", Umask: 0o022, DropCaps: true, NoNewPrivs: true, Filter: s.filter,
 		Rlimits: []spawn.Rlimit{
@@ -114,13 +112,13 @@ func (s *stable) spec() spawn.Spec {
 	return full
 }
 
-func (s *stable) plain() spawn.Spec { return spawn.Spec{Path: s.born, Umask: -1} }
+func (s *nursery) plain() spawn.Spec { return spawn.Spec{Path: s.born, Umask: -1} }
 
 // rlimitNproc is RLIMIT_NPROC (man 2 getrlimit), which package syscall lacks.
 const rlimitNproc = 6
 
 // contender makes processes of a spec on the lane.
-func (s *stable) contender(name string, spec spawn.Spec) (contender, error) {
+func (s *nursery) contender(name string, spec spawn.Spec) (contender, error) {
 	plan, err := spawn.Compile(spec)
 	vars := spawn.Vars{Args: []string{"born"}, Env: []string{"PATH=/usr/bin:/bin"}, FDs: []int{int(s.null.Fd()), s.stamps[1], 2}}
 	if s.leaf != nil && spec.Filter != nil {
@@ -143,7 +141,7 @@ func (s *stable) contender(name string, spec spawn.Spec) (contender, error) {
 }
 
 // forkExec is the contender that the standard library is: no limits, no policy, no identity.
-func (s *stable) forkExec() ([]float64, error) {
+func (s *nursery) forkExec() ([]float64, error) {
 	var pidfd int
 	attr := &syscall.ProcAttr{
 		Env: []string{"PATH=/usr/bin:/bin"}, Files: []uintptr{s.null.Fd(), uintptr(s.stamps[1]), 2},
@@ -156,7 +154,7 @@ func (s *stable) forkExec() ([]float64, error) {
 }
 
 // measure takes the time from before each call to the first line of the process that it makes.
-func (s *stable) measure(makeOne func() (pidfd int, err error)) ([]float64, error) {
+func (s *nursery) measure(makeOne func() (pidfd int, err error)) ([]float64, error) {
 	samples := make([]float64, 0, spawnsPerBlock)
 	for range spawnsPerBlock {
 		start := sys.Monotonic()
@@ -178,52 +176,8 @@ func (s *stable) measure(makeOne func() (pidfd int, err error)) ([]float64, erro
 	return samples, nil
 }
 
-// vfork is the C floor with the same program, filter, leaf and identity.
-func (b *bench) vfork(s *stable) (*floor, error) {
-	program, err := b.compile("vfork")
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(b.dir, "filter")
-	out, err := os.Create(file)
-	if err == nil {
-		err = errors.Join(binary.Write(out, binary.NativeEndian, s.filter.Insns), out.Close())
-	}
-	if err != nil {
-		return nil, err
-	}
-	uid, group := "-1", "-1"
-	extra := []*os.File{s.null}
-	inherit := func(fd int) (string, error) {
-		fd, err := sys.Dup(fd, 0)
-		extra = append(extra, os.NewFile(uintptr(fd), "leaf"))
-		return strconv.Itoa(2 + len(extra)), err
-	}
-	var tasks []string
-	if s.leaf != nil {
-		uid = strconv.Itoa(nobody)
-		if s.leaf.Into() >= 0 {
-			if group, err = inherit(s.leaf.Into()); err != nil {
-				return nil, err
-			}
-		}
-		for _, fd := range s.leaf.Join() {
-			n, err := inherit(fd)
-			if err != nil {
-				return nil, err
-			}
-			tasks = append(tasks, n)
-		}
-	}
-	f, err := startFloor(extra, program, append([]string{s.born, uid, file, group}, tasks...)...)
-	for _, file := range extra[1:] {
-		file.Close()
-	}
-	return f, err
-}
-
 func benchSpawn(b *bench) (rows []row, err error) {
-	s, err := b.openStable()
+	s, err := b.openNursery()
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +213,7 @@ const (
 )
 
 func benchSpawnFDs(b *bench) (rows []row, err error) {
-	s, err := b.openStable()
+	s, err := b.openNursery()
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +236,7 @@ func benchSpawnFDs(b *bench) (rows []row, err error) {
 }
 
 // crowd opens n descriptors in a row above all that are open.
-func (s *stable) crowd(n int) (first int, err error) {
+func (s *nursery) crowd(n int) (first int, err error) {
 	const above = 1024
 	for i := range n {
 		if _, err := sys.Dup(int(s.null.Fd()), above+i); err != nil {
