@@ -136,8 +136,8 @@ func (t *Stream) Follow(name string, event aem.EventID) {
 	if t.event == event && t.name == name {
 		return
 	}
-	t.flush() // the event before ended without a newline
-	t.tellLost()
+	t.flush()     // the event before ended without a newline
+	t.newSecond() // what was lost of it is told with its name, but not for each event
 	t.name, t.event = name, event
 	t.tail = t.tail[:0]
 }
@@ -162,6 +162,7 @@ func (t *Stream) Renew() {
 	t.Drain()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.tellLost()
 	t.name, t.event, t.tail = "", 0, t.tail[:0]
 }
 
@@ -220,10 +221,7 @@ func (t *Stream) flush() {
 	}
 	line, cut := string(t.line), t.cut
 	t.line, t.cut = t.line[:0], 0
-	if now := time.Now().Unix(); now != t.second {
-		t.tellLost()
-		t.second, t.lines = now, 0
-	}
+	t.newSecond()
 	if t.lines++; t.lines > linesPerSecond {
 		t.lost++
 		return
@@ -232,6 +230,14 @@ func (t *Stream) flush() {
 		t.write(slog.LevelInfo, line, slog.Int("cut_bytes", cut))
 	} else {
 		t.write(slog.LevelInfo, line)
+	}
+}
+
+// newSecond gives the stream its share anew when the second is over.
+func (t *Stream) newSecond() {
+	if now := time.Now().Unix(); now != t.second {
+		t.tellLost()
+		t.second, t.lines = now, 0
 	}
 }
 
