@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/source"
@@ -140,8 +141,10 @@ func TestCensusKillsTheGroup(t *testing.T) {
 	if _, killed := openCensus(t, path); killed != 1 {
 		t.Errorf("%d were killed", killed)
 	}
-	if err := poller.Wait(patience); err != nil || !ended {
-		t.Errorf("the child lives on: %v", err)
+	for deadline := time.Now().Add(patience); !ended; {
+		if err := poller.Wait(time.Until(deadline)); err != nil || time.Now().After(deadline) {
+			t.Fatalf("the child lives on: %v", err)
+		}
 	}
 }
 

@@ -111,20 +111,63 @@ func TestLinesBeyondTheShareAreCounted_R008(t *testing.T) {
 	const lines = 5 * linesPerSecond
 	write(strings.Repeat("x\n", lines))
 	stream.Close()
-	logged, lost := 0, 0
-	for _, r := range book.records(t) {
-		if n, told := r["lines"].(float64); told && r["level"] == "WARN" {
-			lost += int(n)
-		} else {
-			logged++
-		}
-	}
+	logged, lost, _ := shares(book.records(t))
 	if logged+lost != lines || logged < linesPerSecond {
 		t.Errorf("of %d lines %d were logged and %d told as lost", lines, logged, lost)
 	}
 	if lost == 0 {
 		t.Error("no line is beyond the share")
 	}
+}
+
+// TestShareHoldsOverManyEvents has an event for each line: what is lost is not told for each of them, or telling would
+// be the flood.
+func TestShareHoldsOverManyEvents(t *testing.T) {
+	s, book := newScribe(t)
+	stream, write := newStream(t, s)
+	const events = 5 * linesPerSecond
+	for id := range aem.EventID(events) {
+		stream.Follow("order", id+1)
+		write("x\n")
+		stream.Drain()
+	}
+	stream.Close()
+	logged, lost, told := shares(book.records(t))
+	if logged+lost != events || told > logged/linesPerSecond+1 {
+		t.Errorf("of %d lines %d were logged and %d told as lost, in %d records", events, logged, lost, told)
+	}
+}
+
+// TestLostLinesAreToldWhenTheirProcessIsGone: another may come late, or never.
+func TestLostLinesAreToldWhenTheirProcessIsGone(t *testing.T) {
+	s, book := newScribe(t)
+	stream, write := newStream(t, s)
+	defer stream.Close()
+	const lines = 5 * linesPerSecond
+	stream.Follow("order", 1)
+	write(strings.Repeat("x\n", lines))
+	stream.Renew()
+	if logged, lost, _ := shares(book.records(t)); logged+lost != lines {
+		t.Errorf("of %d lines %d were logged and %d told as lost", lines, logged, lost)
+	}
+	for _, r := range book.records(t) {
+		if r["event"] != "order" {
+			t.Fatalf("record %v", r)
+		}
+	}
+}
+
+// shares counts the lines that were logged, those that were told as lost, and the records that told it.
+func shares(records []record) (logged, lost, told int) {
+	for _, r := range records {
+		if n, ok := r["lines"].(float64); ok && r["level"] == "WARN" {
+			lost += int(n)
+			told++
+		} else {
+			logged++
+		}
+	}
+	return logged, lost, told
 }
 
 func TestTailIsTheLastOfIt(t *testing.T) {

@@ -76,13 +76,15 @@ func TestPollerTellsWhatIsReadyAgainAndAgain(t *testing.T) {
 	}
 }
 
-func TestPollerWaitsNoLongerThanItShould(t *testing.T) {
+func TestWaitTimesOut(t *testing.T) {
 	p, began := newPoller(t), time.Now()
 	const timeout = 2 * time.Millisecond
-	if err := p.Wait(timeout); err != nil {
-		t.Fatal(err)
+	for time.Since(began) < timeout { // a signal may end a wait early
+		if err := p.Wait(timeout); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if took := time.Since(began); took < timeout {
+	if took := time.Since(began); took > patience {
 		t.Errorf("waited %v, want %v", took, timeout)
 	}
 }
