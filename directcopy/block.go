@@ -34,7 +34,8 @@ func align(n, to int) int { return (n + to - 1) &^ (to - 1) }
 // headSize is the size of header and facts: where the data begins.
 func (b *Block) headSize() int { return align(blockHeaderSize+b.factsSize(), blockAlign) }
 
-func (b *Block) size() int { return align(b.headSize()+len(b.Data), blockAlign) }
+// Size is how many bytes the block takes in an arena.
+func (b *Block) Size() int { return align(b.headSize()+len(b.Data), blockAlign) }
 
 func (b *Block) factsSize() (n int) {
 	for _, f := range b.Facts {
@@ -61,7 +62,7 @@ func (b *Block) appendHead(dst []byte, number uint64) []byte {
 	le, start := binary.LittleEndian, len(dst)
 	dst = le.AppendUint32(dst, blockMagic)
 	dst = le.AppendUint32(dst, blockHeaderSize)
-	dst = le.AppendUint64(dst, uint64(b.size()))
+	dst = le.AppendUint64(dst, uint64(b.Size()))
 	dst = le.AppendUint64(dst, number)
 	dst = le.AppendUint64(dst, b.ID)
 	dst = le.AppendUint64(dst, b.Job)

@@ -18,8 +18,8 @@ func FuzzBlock(f *testing.F) {
 		}
 		raw := append(b.appendHead(nil, 9), data...)
 		raw = pad(raw, 0, blockAlign)
-		if len(raw) != b.size() {
-			t.Fatalf("%d bytes laid out, size says %d", len(raw), b.size())
+		if len(raw) != b.Size() {
+			t.Fatalf("%d bytes laid out, size says %d", len(raw), b.Size())
 		}
 		e, err := decode(raw)
 		check(t, err)

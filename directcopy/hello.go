@@ -13,7 +13,7 @@ import (
 type phase uint8
 
 const (
-	phaseStarted phase = iota // nothing was heard of the handler
+	phaseStarted phase = iota // its hello is awaited: the first, or that of another arena
 	phaseGreeted              // it said hello; its arena is a claim
 	phaseAsked                // the nonce lies in the arena
 	phaseProved               // it told the nonce: the arena is its own and we may write there
@@ -55,6 +55,9 @@ func (m *Mailbox) hear(msg message) (progress Progress, err error) {
 	case msg.kind == kindHello && m.phase == phaseStarted:
 		if m.hello, err = parseHello(msg.body); err != nil {
 			return Nothing, err
+		}
+		if m.hello.ArenaSize < m.wanted {
+			return Nothing, fmt.Errorf("read hello: an arena of %d bytes, where %d were asked for", m.hello.ArenaSize, m.wanted)
 		}
 		m.phase = phaseGreeted
 		return Greeted, nil

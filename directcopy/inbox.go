@@ -24,6 +24,7 @@ type Inbox struct {
 	answers  int
 	taken    uint32
 	answered uint32
+	inFlight int
 	passed   int  // a descriptor whose event is still to be taken, or -1
 	ending   bool // the supervisor publishes no more
 	stopped  atomic.Bool
@@ -47,7 +48,7 @@ func Attach(fds [4]int, arenaSize int) (*Inbox, error) {
 	}
 	b.page = p
 	if err = p.check(); err == nil {
-		b.arena, b.mapping, err = newArena(arenaSize)
+		err = b.makeArena(arenaSize)
 	}
 	if err != nil {
 		b.Close()
@@ -64,9 +65,22 @@ func (p *page) check() error {
 	return nil
 }
 
+func (b *Inbox) makeArena(size int) (err error) {
+	b.arena, b.mapping, err = newArena(size)
+	return err
+}
+
+func (b *Inbox) dropArena() {
+	if b.mapping != nil {
+		sys.Munmap(b.mapping)
+	}
+	b.arena, b.mapping = nil, nil
+}
+
 // Hello says that the handler is ready, with so many events in flight, and tells the supervisor the nonce that it
-// finds in its arena. It returns when the next thing to come is an event.
+// finds in its arena. It returns when the next thing to come is an event; io.EOF says that none will.
 func (b *Inbox) Hello(inFlight int) error {
+	b.inFlight = inFlight // for the next arena's
 	hello := Hello{
 		ArenaAddr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b.arena)))),
 		ArenaSize: uint64(len(b.arena)),
@@ -81,10 +95,13 @@ func (b *Inbox) Hello(inFlight int) error {
 	if err != nil {
 		return err
 	}
-	if msg.kind != kindNonce {
-		return fmt.Errorf("say hello: got %v", msg.kind)
+	switch msg.kind {
+	case kindNonce:
+		return b.send(kindNonce, 0, b.arena[:nonceSize])
+	case kindStop:
+		return io.EOF
 	}
-	return b.send(kindNonce, 0, b.arena[:nonceSize])
+	return fmt.Errorf("say hello: got %v", msg.kind)
 }
 
 // Take waits for the next event. It returns io.EOF when there is none to come: after Stop, when the supervisor said so
@@ -109,7 +126,7 @@ func (b *Inbox) Take() (Event, error) {
 	return Event{}, io.EOF
 }
 
-// sleep waits for the doorbell or a message, and takes the message.
+// sleep waits for the doorbell or a message, and does what the message says.
 func (b *Inbox) sleep() error {
 	n, err := sys.EpollWait(b.waiter, b.ready[:], -1)
 	b.page.handlerSleeps.Store(0)
@@ -121,12 +138,18 @@ func (b *Inbox) sleep() error {
 			continue
 		}
 		msg, err := b.receive()
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case msg.kind == kindStop:
+		}
+		switch msg.kind {
+		case kindDescriptor: // receive keeps it
+		case kindStop:
 			b.ending = true // after what was published before it
-		case msg.kind != kindDescriptor:
+		case kindGrow:
+			if err := b.grow(int(msg.number)); err != nil {
+				return err
+			}
+		default:
 			return fmt.Errorf("wait for event: got %v", msg.kind)
 		}
 	}
@@ -232,7 +255,5 @@ func (b *Inbox) Close() {
 	if b.page != nil {
 		b.page.unmap()
 	}
-	if b.mapping != nil {
-		sys.Munmap(b.mapping)
-	}
+	b.dropArena()
 }

@@ -120,7 +120,7 @@ func TestLiarsArena(t *testing.T) {
 		{"no access", address(page(syscall.PROT_NONE)), syscall.EFAULT},
 		{"another's", address(page(syscall.PROT_READ | syscall.PROT_WRITE)), nil},
 	} {
-		m, b := unproved(t, 1<<16)
+		m, b := unproved(t, Options{ArenaSize: 1 << 16})
 		check(t, b.send(kindHello, 0, Hello{ArenaAddr: test.addr, ArenaSize: pageSize, InFlight: 1}.append(nil)))
 		receive(t, m, Greeted)
 		if _, err := m.Reserve([]Block{{}}); err == nil {

@@ -10,10 +10,23 @@ import (
 // FirstDescriptor is the number that the first of Mailbox.Handler's descriptors has in the handler; the others follow.
 const FirstDescriptor = 3
 
-// Environment is what a handler finds in its environment: that we speak this ABI, and how large an arena to make.
-func Environment(arenaSize int) []string {
-	return []string{"AEM_ABI=" + strconv.Itoa(version), "AEM_ARENA_SIZE=" + strconv.Itoa(arenaSize)}
+// Options is what a handler's arena is to be.
+type Options struct {
+	ArenaSize int // in bytes, to begin with
+	ArenaMax  int // what it may grow to; it does not grow where that is less than ArenaSize
 }
+
+// Environment is what a handler finds in its environment: that we speak this ABI, and what arena to make.
+func (o Options) Environment() []string {
+	return []string{
+		"AEM_ABI=" + strconv.Itoa(version),
+		"AEM_ARENA_SIZE=" + strconv.Itoa(o.ArenaSize),
+		"AEM_ARENA_MAX=" + strconv.Itoa(max(o.ArenaSize, o.ArenaMax)),
+	}
+}
+
+// Environment is that of a handler whose arena does not grow.
+func Environment(arenaSize int) []string { return Options{ArenaSize: arenaSize}.Environment() }
 
 // Mailbox is the supervisor's end of one agent process. It has one owner, who makes it before the process, lets it
 // follow the hello with Receive, and closes it after the process is gone; only Reservation.Copy may run elsewhere.
@@ -25,6 +38,8 @@ type Mailbox struct {
 	handler   [4]int // what the handler inherits; -1 once closed
 	phase     phase
 	hello     Hello
+	wanted    uint64 // the least size of the arena that the next hello is to name
+	max       uint64 // what the arena may grow to, whole pages
 	nonce     [nonceSize]byte
 
 	ring      ring
@@ -37,10 +52,14 @@ type Mailbox struct {
 	message     [maxMessage + 1]byte
 }
 
-// NewMailbox makes the page, the channel and the two eventfds of an agent process that is about to be made.
-func NewMailbox() (m *Mailbox, err error) {
+// NewMailbox makes the page, the channel and the two eventfds of an agent process that is about to be made. It takes
+// the options that its environment was made from; without them the arena does not grow.
+func NewMailbox(options ...Options) (m *Mailbox, err error) {
 	m = &Mailbox{channel: -1, doorbell: -1, answersFD: -1, handler: [4]int{-1, -1, -1, -1}}
 	m.reservation.mailbox = m
+	for _, o := range options {
+		m.max = uint64(min(max(o.ArenaMax, 0), maxArena) &^ (pageSize - 1))
+	}
 	if err = m.open(); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("make mailbox: %w", err)

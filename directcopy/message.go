@@ -15,6 +15,7 @@ const (
 	kindError                      // handler: why event number did not end well
 	kindStop                       // supervisor: end when you have done what you have
 	kindReply                      // handler: the next piece of the reply to event number
+	kindGrow                       // supervisor: give up your arena for one of number bytes
 )
 
 const (
@@ -41,6 +42,7 @@ type message struct {
 
 var kindNames = [...]string{
 	kindHello: "hello", kindNonce: "nonce", kindDescriptor: "descriptor", kindError: "error", kindStop: "stop", kindReply: "reply",
+	kindGrow: "grow",
 }
 
 func (k kind) String() string {

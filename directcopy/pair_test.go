@@ -18,9 +18,9 @@ const patience = 20 * time.Second
 var self = os.Getpid()
 
 // unproved is a mailbox and its inbox before the hello.
-func unproved(t testing.TB, arena int) (*Mailbox, *Inbox) {
+func unproved(t testing.TB, o Options) (*Mailbox, *Inbox) {
 	t.Helper()
-	m, err := NewMailbox()
+	m, err := NewMailbox(o)
 	check(t, err)
 	t.Cleanup(func() { m.Close() })
 	var fds [4]int
@@ -29,23 +29,34 @@ func unproved(t testing.TB, arena int) (*Mailbox, *Inbox) {
 		check(t, err)
 	}
 	m.CloseHandler()
-	b, err := Attach(fds, arena)
+	b, err := Attach(fds, o.ArenaSize)
 	check(t, err)
 	t.Cleanup(b.Close)
 	return m, b
 }
 
-// pair is a mailbox and its inbox, ready for events.
+// pair is a mailbox and its inbox, ready for events, with an arena that stays as it is.
 func pair(t testing.TB, arena, inFlight int) (*Mailbox, *Inbox) {
 	t.Helper()
-	m, b := unproved(t, arena)
+	return pairOf(t, Options{ArenaSize: arena}, inFlight)
+}
+
+func pairOf(t testing.TB, o Options, inFlight int) (*Mailbox, *Inbox) {
+	t.Helper()
+	m, b := unproved(t, o)
 	said := make(chan error, 1)
 	go func() { said <- b.Hello(inFlight) }()
+	prove(t, m)
+	check(t, <-said)
+	return m, b
+}
+
+// prove goes through a hello.
+func prove(t testing.TB, m *Mailbox) {
+	t.Helper()
 	receive(t, m, Greeted)
 	check(t, m.Prove(self))
 	receive(t, m, Proved)
-	check(t, <-said)
-	return m, b
 }
 
 // receive waits until the hello makes the step want.

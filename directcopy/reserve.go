@@ -16,7 +16,10 @@ import (
 // its way: after an answer, or when that is published, there may be.
 var ErrFull = errors.New("reserve: no room")
 
-// ErrTooLarge says that there never will be room: the event is larger than the arena.
+// ErrGrow says that there will be room when the arena has grown: see Grow.
+var ErrGrow = errors.New("reserve: the event is larger than the arena is now")
+
+// ErrTooLarge says that there never will be room: the event is larger than the arena may become.
 var ErrTooLarge = errors.New("reserve: the event is larger than the arena")
 
 // Reservation is a run of blocks with places in the arena. A mailbox has one at a time: from Reserve to Publish or
@@ -39,8 +42,10 @@ func (m *Mailbox) Reserve(blocks []Block) (*Reservation, error) {
 		return nil, errors.New("reserve: the handler is not ready")
 	case r.count != 0:
 		return nil, ErrFull
-	case uint64(blocks[0].size()) > m.ring.size:
+	case uint64(blocks[0].Size()) > max(m.ring.size, m.max):
 		return nil, ErrTooLarge
+	case uint64(blocks[0].Size()) > m.ring.size:
+		return nil, ErrGrow
 	}
 	n, heads, err := m.place(blocks)
 	if n == 0 {
@@ -60,7 +65,7 @@ func (m *Mailbox) place(blocks []Block) (n, heads int, err error) {
 		if err := b.check(); err != nil {
 			return n, heads, err
 		}
-		size := uint64(b.size())
+		size := uint64(b.Size())
 		offset, ok := m.ring.place(size)
 		if !ok || n > 0 && offset != end {
 			break

@@ -36,14 +36,17 @@ type agent struct {
 	poll   int
 }
 
+// arena is a handler's arena that stays as it is.
+func arena(size int) directcopy.Options { return directcopy.Options{ArenaSize: size} }
+
 // start makes a handler process, as a supervisor does.
-func start(t testing.TB, program string, arena int) *agent {
+func start(t testing.TB, program string, o directcopy.Options) *agent {
 	t.Helper()
-	box, err := directcopy.NewMailbox()
+	box, err := directcopy.NewMailbox(o)
 	check(t, err)
 	a := &agent{t: t, box: box, cmd: exec.Command(os.Args[0])}
 	a.cmd.Env = append(os.Environ(), "AEM_TEST_PROGRAM="+program, "GORACE=atexit_sleep_ms=0")
-	a.cmd.Env = append(a.cmd.Env, directcopy.Environment(arena)...)
+	a.cmd.Env = append(a.cmd.Env, o.Environment()...)
 	a.cmd.Stderr = &a.stderr
 	for _, fd := range box.Handler() {
 		own, err := sys.Dup(fd, 0)
@@ -63,21 +66,30 @@ func start(t testing.TB, program string, arena int) *agent {
 	return a
 }
 
-// ready is start and the hello.
-func ready(t testing.TB, program string, arena int) *agent {
-	t.Helper()
-	a := start(t, program, arena)
+// prove goes through a hello.
+func (a *agent) prove() {
+	a.t.Helper()
 	for {
 		a.wait()
 		progress, err := a.box.Receive()
-		check(t, err)
+		if err != nil {
+			a.t.Fatalf("%v; the handler wrote: %s", err, a.stderr.String())
+		}
 		switch progress {
 		case directcopy.Greeted:
-			check(t, a.box.Prove(a.cmd.Process.Pid))
+			check(a.t, a.box.Prove(a.cmd.Process.Pid))
 		case directcopy.Proved:
-			return a
+			return
 		}
 	}
+}
+
+// ready is start and the hello.
+func ready(t testing.TB, program string, o directcopy.Options) *agent {
+	t.Helper()
+	a := start(t, program, o)
+	a.prove()
+	return a
 }
 
 // wait waits until the handler is heard of.
@@ -113,6 +125,12 @@ func (a *agent) exit() int {
 func (a *agent) put(fd int, blocks ...directcopy.Block) int {
 	a.t.Helper()
 	r, err := a.box.Reserve(blocks)
+	if errors.Is(err, directcopy.ErrGrow) {
+		if err = a.box.Grow(blocks[0].Size()); err == nil {
+			a.prove()
+			r, err = a.box.Reserve(blocks)
+		}
+	}
 	if errors.Is(err, directcopy.ErrFull) {
 		return 0
 	}

@@ -12,7 +12,7 @@ import (
 func BenchmarkRoundTrip(b *testing.B) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	a := ready(b, "tell", 1<<20)
+	a := ready(b, "tell", arena(1<<20))
 	block := []directcopy.Block{{Data: []byte("done")}}
 	var answers []directcopy.Answer
 	b.ReportAllocs()

@@ -87,7 +87,7 @@ func untilDeadline(ctx context.Context, _ *Event) error {
 }
 
 func TestFates(t *testing.T) {
-	a := ready(t, "tell", 1<<20)
+	a := ready(t, "tell", arena(1<<20))
 	facts := []directcopy.Fact{{Name: "app", Value: "shop"}, {Name: "event", Value: "order"}, {Name: "type", Value: "topic"}, {Name: "peer", Value: "[::1]:7"}}
 	for _, test := range []struct {
 		data string
@@ -122,7 +122,7 @@ func TestFates(t *testing.T) {
 
 // TestData sends events of all sizes through a ring that they wrap many times, and compares checksums.
 func TestData(t *testing.T) {
-	a := ready(t, "sum", 1<<20)
+	a := ready(t, "sum", arena(1<<20))
 	sizes := []int{0, 1, 63, 64, 65, 1024, 4095, 100_000, 900 << 10, 7, 300_000, 0, 0, 524_288}
 	want := map[uint64]string{}
 	var queue []directcopy.Block
@@ -150,9 +150,21 @@ func TestData(t *testing.T) {
 	}
 }
 
+// TestGrow sends events that the arena does not hold yet, and small ones between.
+func TestGrow(t *testing.T) {
+	a := ready(t, "sum", directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 256<<20 + 4096})
+	data := bytes.Repeat([]byte{1, 2, 3, 5, 8, 13, 21}, 256<<20/7+1)
+	for _, size := range []int{10, 1 << 16, 1, 3 << 20, 256 << 20, 100} {
+		a.put(-1, directcopy.Block{Data: data[:size]})
+		if got := a.answers(1)[0]; got.Text != fmt.Sprintf("%x", sha256.Sum256(data[:size])) {
+			t.Errorf("%d bytes arrived as %q", size, got.Text)
+		}
+	}
+}
+
 // TestLongReply needs more than the channel holds at once.
 func TestLongReply(t *testing.T) {
-	a := ready(t, "back", 2<<20)
+	a := ready(t, "back", arena(2<<20))
 	want := bytes.Repeat([]byte("0123456789a"), MaxReply/11+1)[:MaxReply]
 	for _, size := range []int{MaxReply, 1} {
 		a.put(-1, directcopy.Block{Data: want[:size]})
@@ -163,7 +175,7 @@ func TestLongReply(t *testing.T) {
 }
 
 func TestConnection(t *testing.T) {
-	a := ready(t, "echo", 1<<20)
+	a := ready(t, "echo", arena(1<<20))
 	for range 3 {
 		ours := a.connect()
 		_, err := io.WriteString(ours, "hello\n")
@@ -180,7 +192,7 @@ func TestConnection(t *testing.T) {
 
 // TestTerm signals in the middle of an event: it is finished, and the next one is not taken.
 func TestTerm(t *testing.T) {
-	a := ready(t, "wait", 1<<20)
+	a := ready(t, "wait", arena(1<<20))
 	conn := a.connect()
 	_, err := conn.Read(make([]byte, 1))
 	check(t, err)
@@ -197,7 +209,7 @@ func TestTerm(t *testing.T) {
 }
 
 func TestTermWhileIdle(t *testing.T) {
-	a := ready(t, "tell", 1<<20)
+	a := ready(t, "tell", arena(1<<20))
 	a.signal(syscall.SIGTERM)
 	a.end()
 	if status := a.exit(); status != 0 {
@@ -207,7 +219,7 @@ func TestTermWhileIdle(t *testing.T) {
 
 // TestSupervisorGone closes our end: the handler ends by itself.
 func TestSupervisorGone(t *testing.T) {
-	a := ready(t, "tell", 1<<20)
+	a := ready(t, "tell", arena(1<<20))
 	a.box.Close()
 	if status := a.exit(); status != 0 {
 		t.Errorf("exit status %d: %s", status, a.stderr.String())
@@ -216,7 +228,7 @@ func TestSupervisorGone(t *testing.T) {
 
 // TestPanic dies at the first of three events: the other two were not taken.
 func TestPanic(t *testing.T) {
-	a := ready(t, "panic", 1<<20)
+	a := ready(t, "panic", arena(1<<20))
 	a.put(-1, make([]directcopy.Block, 3)...)
 	a.end()
 	if status := a.exit(); status != 2 || !strings.Contains(a.stderr.String(), "panic: no such sku") {
@@ -228,7 +240,7 @@ func TestPanic(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	a := ready(t, "deadline", 1<<20)
+	a := ready(t, "deadline", arena(1<<20))
 	a.put(-1, directcopy.Block{Deadline: time.Now().Add(time.Millisecond).UnixNano()})
 	if got := a.answers(1)[0]; got.Text != context.DeadlineExceeded.Error() {
 		t.Errorf("answer %+v", got)

@@ -99,7 +99,7 @@ static inline ssize_t aem_write(int fd, const void *data, size_t size);
 
 enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6 };
 enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND_ERROR = 4 };
-enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6 };
+enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6, AEM_KIND_GROW = 7 };
 enum { AEM_VERSION = 1, AEM_SLOTS = 64, AEM_MAX_BODY = 4096, AEM_PAGE_SIZE = 4096, AEM_WAIT_CHANNEL = 2 };
 #define AEM_MAGIC 0x314d4541u
 #define AEM_BLOCK_MAGIC 0x454d4541u
@@ -169,8 +169,10 @@ struct aem_fate {
 /* The handler's end. Its counters are its own; the page holds copies for the supervisor. */
 struct aem_inbox {
 	struct aem_page *page;
-	char *arena;
-	size_t arena_size;
+	char *arena, *mapping; /* the arena lies in the mapping */
+	size_t arena_size, mapping_size;
+	size_t wish; /* the size of arena that the last GROW asked for */
+	unsigned in_flight;
 	uint32_t taken, answered;
 	int passed; /* a descriptor whose event is still to be taken, or -1 */
 	int ending; /* STOP came */
@@ -338,6 +340,8 @@ static inline int aem_receive(struct aem_inbox *in)
 		memcpy(&in->passed, CMSG_DATA(c), sizeof in->passed);
 	if (message.kind == AEM_KIND_STOP)
 		in->ending = 1;
+	if (message.kind == AEM_KIND_GROW)
+		in->wish = message.number;
 	return message.kind;
 }
 
@@ -356,11 +360,9 @@ static inline int aem_map_page(struct aem_inbox *in)
 	return 1;
 }
 
-/* aem_make_arena makes the memory that events land in, all its pages present: section 4. It is never given back. */
-static inline int aem_make_arena(struct aem_inbox *in)
+/* aem_make_arena makes the memory that events land in, all its pages present: section 4. */
+static inline int aem_make_arena(struct aem_inbox *in, size_t size)
 {
-	const char *wish = getenv("AEM_ARENA_SIZE");
-	size_t size = wish ? strtoull(wish, NULL, 10) : 1 << 20;
 	size_t slack = size < AEM_HUGE_PAGE ? 0 : AEM_HUGE_PAGE;
 	void *at;
 
@@ -368,8 +370,9 @@ static inline int aem_make_arena(struct aem_inbox *in)
 	at = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at == MAP_FAILED)
 		return aem_broken("make arena", strerror(errno));
-	in->arena = (char *)at;
+	in->arena = in->mapping = (char *)at;
 	in->arena_size = size;
+	in->mapping_size = size + slack;
 	if (slack) {
 		in->arena += -(uintptr_t)at & (AEM_HUGE_PAGE - 1);
 		madvise(in->arena, size, MADV_HUGEPAGE); /* a kernel without them refuses; small pages do */
@@ -380,7 +383,7 @@ static inline int aem_make_arena(struct aem_inbox *in)
 }
 
 /* aem_greet says hello and proves the arena: section 4. */
-static inline int aem_greet(struct aem_inbox *in, unsigned in_flight)
+static inline int aem_greet(struct aem_inbox *in)
 {
 	struct aem_hello hello;
 	struct {
@@ -394,7 +397,7 @@ static inline int aem_greet(struct aem_inbox *in, unsigned in_flight)
 	hello.arena_size = in->arena_size;
 	hello.pid = getpid();
 	hello.tid = syscall(SYS_gettid);
-	hello.in_flight = in_flight;
+	hello.in_flight = in->in_flight;
 	if ((got = aem_send(&hello.header, AEM_KIND_HELLO, sizeof hello - sizeof hello.header, 0)) <= 0)
 		return got;
 	if ((got = aem_receive(in)) <= 0)
@@ -405,9 +408,19 @@ static inline int aem_greet(struct aem_inbox *in, unsigned in_flight)
 	return aem_send(&nonce.header, AEM_KIND_NONCE, sizeof nonce.bytes, 0);
 }
 
+/* aem_grow is section 8. The old arena goes first, so that the two are never there at once. */
+static inline int aem_grow(struct aem_inbox *in)
+{
+	int ok;
+
+	munmap(in->mapping, in->mapping_size);
+	return (ok = aem_make_arena(in, in->wish)) <= 0 ? ok : aem_greet(in);
+}
+
 /* aem_start is sections 1 and 4: 1 when events may come, 0 if none will, -1. */
 static inline int aem_start(struct aem_inbox *in, unsigned in_flight)
 {
+	const char *wish = getenv("AEM_ARENA_SIZE");
 	struct sigaction action;
 	int fd, ok;
 
@@ -416,15 +429,16 @@ static inline int aem_start(struct aem_inbox *in, unsigned in_flight)
 	unsetenv("AEM_ABI"); /* programs that the handler starts are not started by aem-exec */
 	memset(in, 0, sizeof *in);
 	in->passed = -1;
+	in->in_flight = in_flight;
 	in->event.fate = &in->fate;
 	memset(&action, 0, sizeof action);
 	action.sa_handler = aem_stop;
 	action.sa_flags = SA_RESTART;
 	aem_pid = getpid();
 	sigaction(SIGTERM, &action, NULL);
-	if ((ok = aem_map_page(in)) <= 0 || (ok = aem_make_arena(in)) <= 0)
+	if ((ok = aem_map_page(in)) <= 0 || (ok = aem_make_arena(in, wish ? strtoull(wish, NULL, 10) : 1 << 20)) <= 0)
 		return ok;
-	return aem_greet(in, in_flight);
+	return aem_greet(in);
 }
 
 /* aem_block_at is an entry's block, section 7. The supervisor is trusted: what is checked is what would be a fault. */
@@ -474,7 +488,7 @@ static inline int aem_open(struct aem_inbox *in)
 	return 1;
 }
 
-/* aem_sleep waits for the doorbell or a message. */
+/* aem_sleep waits for the doorbell or a message, and does what the message says. */
 static inline int aem_sleep(struct aem_inbox *in)
 {
 	struct epoll_event ready[2];
@@ -482,9 +496,12 @@ static inline int aem_sleep(struct aem_inbox *in)
 
 	if (n < 0 && errno != EINTR)
 		return aem_broken("wait for event", strerror(errno));
-	for (i = 0; i < n; i++)
-		if (ready[i].data.u64 == AEM_WAIT_CHANNEL && (got = aem_receive(in)) <= 0)
+	for (i = 0; i < n; i++) {
+		if (ready[i].data.u64 != AEM_WAIT_CHANNEL)
+			continue;
+		if ((got = aem_receive(in)) <= 0 || (got == AEM_KIND_GROW && (got = aem_grow(in)) <= 0))
 			return got;
+	}
 	return 1;
 }
 

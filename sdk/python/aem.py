@@ -111,9 +111,9 @@ def run(function, ahead=1):
         sys.exit(2)
     sys.stdout.reconfigure(line_buffering=True)  # it is the log, and a resident handler may never end
     try:
-        inbox = _Inbox(int(os.environ.get("AEM_ARENA_SIZE", 1 << 20)))
+        inbox = _Inbox(int(os.environ.get("AEM_ARENA_SIZE", 1 << 20)), ahead)
         inbox.stop_on_term()
-        inbox.greet(ahead)
+        inbox.greet()
         while True:
             event = inbox.take()
             outcome = _judge(function, event)
@@ -165,7 +165,7 @@ class _Broken(Exception):
 
 
 _CHANNEL, _PAGE, _WAITER, _ANSWERS = 3, 4, 5, 6
-_HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY = 1, 2, 3, 4, 5, 6
+_HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY, _GROW = 1, 2, 3, 4, 5, 6, 7
 _DONE, _RETRY, _FAIL = 1, 2, 3
 _MAGIC, _BLOCK_MAGIC = 0x314D4541, 0x454D4541
 _WAIT_CHANNEL = 2
@@ -214,7 +214,7 @@ def _read_facts(b, count):
 class _Inbox:
     """The handler's end: sections 1 to 6."""
 
-    def __init__(self, arena_size):
+    def __init__(self, arena_size, in_flight):
         for fd in (_CHANNEL, _PAGE, _WAITER, _ANSWERS):
             os.set_inheritable(fd, False)
         self.channel = socket.socket(fileno=_CHANNEL)
@@ -228,11 +228,14 @@ class _Inbox:
         self.taken = self.answered = 0  # the page has them modulo 2^32
         self.passed = None  # a descriptor whose event is still to be taken
         self.ending = self.stopped = False
-        self.make_arena(arena_size)
+        self.in_flight = in_flight
+        self.wish = arena_size  # the size of the arena that is wanted
+        self.make_arena()
 
-    def make_arena(self, size):
+    def make_arena(self):
         """Makes the memory that events land in, with all its pages present: section 4."""
-        size = max(size, 4096) + -size % 4096
+        self.arena = None  # the one before goes first, unless a function kept a view of it
+        size = max(self.wish, 4096) + -self.wish % 4096
         slack = _HUGE_PAGE if size >= _HUGE_PAGE else 0
         mapping = mmap.mmap(-1, size + slack, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
@@ -240,7 +243,10 @@ class _Inbox:
         if slack:
             with contextlib.suppress(OSError):  # a kernel without them refuses; small pages do
                 mapping.madvise(mmap.MADV_HUGEPAGE, skip, size)
-        mapping.madvise(_MADV_POPULATE_WRITE, skip, size)
+        try:
+            mapping.madvise(_MADV_POPULATE_WRITE, skip, size)
+        except OSError as e:
+            raise _Broken(f"make arena: {e}") from None
         self.address, self.arena = address + skip, memoryview(mapping)[skip:skip + size]
 
     def stop_on_term(self):
@@ -256,10 +262,10 @@ class _Inbox:
 
         signal.signal(signal.SIGTERM, stop)
 
-    def greet(self, in_flight):
+    def greet(self):
         """Says hello and proves the arena: section 4."""
         self.send(_HELLO, 0, _GREETING.pack(self.address, len(self.arena), os.getpid(), threading.get_native_id(),
-                                            in_flight, 0))
+                                            self.in_flight, 0))
         if self.receive() != _NONCE:
             raise _End if self.ending else _Broken("say hello: no nonce came")
         self.send(_NONCE, 0, bytes(self.arena[:16]))
@@ -276,8 +282,9 @@ class _Inbox:
             _fence()
             if self.words[_HEAD] == self.taken & 0xFFFFFFFF:
                 for reported, _ in self.waiter.poll():
-                    if reported == _WAIT_CHANNEL:
-                        self.receive()
+                    if reported == _WAIT_CHANNEL and self.receive() == _GROW:  # section 8
+                        self.make_arena()
+                        self.greet()
             self.words[_HANDLER_SLEEPS] = 0
         raise _End
 
@@ -319,11 +326,13 @@ class _Inbox:
             raise _End
         if len(message) != _MESSAGE.size:
             raise _Broken("read message: not one of ABI 1")
-        magic, version, kind, _, _ = _MESSAGE.unpack(message)
+        magic, version, kind, _, number = _MESSAGE.unpack(message)
         if (magic, version) != (_MAGIC, 1):
             raise _Broken("read message: not one of ABI 1")
         if fds:
             self.passed = fds[0]
         if kind == _STOP:
             self.ending = True
+        if kind == _GROW:
+            self.wish = number
         return kind

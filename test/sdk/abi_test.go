@@ -24,7 +24,7 @@ func TestFates(t *testing.T) {
 	facts := []directcopy.Fact{{Name: "app", Value: "shop"}, {Name: "event", Value: "order"}, {Name: "handler", Value: "h"},
 		{Name: "type", Value: "topic"}, {Name: "topic", Value: "shop/höß"}}
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, teller, 1<<20)
+		a := ready(t, teller, arena(1<<20))
 		for _, test := range []struct {
 			data    string
 			outcome directcopy.Outcome
@@ -64,7 +64,7 @@ func TestFates(t *testing.T) {
 // TestData sends events of many sizes through an arena that they wrap several times, and compares checksums.
 func TestData(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, append(teller, "8"), 2<<20) // from 2 MiB on it is aligned otherwise
+		a := ready(t, append(teller, "8"), arena(2<<20)) // from 2 MiB on it is aligned otherwise
 		var queue []directcopy.Block
 		want := map[uint64]string{}
 		for i, size := range []int{0, 1, 63, 64, 1024, 900 << 10, 65, 4095, 300_000, 900 << 10, 7, 1_500_000, 0, 5, 900 << 10} {
@@ -89,7 +89,7 @@ func TestData(t *testing.T) {
 // TestReplies sends data there and back, in pieces that the channel does not hold at once.
 func TestReplies(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, append(teller, "2"), 2<<20)
+		a := ready(t, append(teller, "2"), arena(2<<20))
 		longest := bytes.Repeat([]byte("=23456789ab"), directcopy.MaxReply/11+1)[:directcopy.MaxReply]
 		for _, size := range []int{directcopy.MaxReply, 1, 4095, 4096, 4097, 100_000} {
 			a.put(-1, directcopy.Block{Data: longest[:size]}, said("done"))
@@ -101,10 +101,66 @@ func TestReplies(t *testing.T) {
 	})
 }
 
+// TestGrow sends events that the arena does not hold yet, up to 256 MiB, and small ones between.
+func TestGrow(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		a := ready(t, append(teller, "3"), directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 256<<20 + 4096})
+		data := bytes.Repeat([]byte{1, 2, 3, 5, 8, 13, 21}, 256<<20/7+1)
+		for _, size := range []int{10, 1 << 16, 1, 3 << 20, 1 << 16, 256 << 20, 100} {
+			a.put(-1, said("done"), said("done"))
+			a.answers(2)
+			a.put(-1, directcopy.Block{Data: data[:size]})
+			if got := a.answers(1)[0]; got.Text != sum(data[:size]) {
+				t.Errorf("%d bytes arrived as %q, want %q", size, got.Text, sum(data[:size]))
+			}
+		}
+		a.connect(said("done"))
+		a.answers(1)
+		check(t, a.box.Stop())
+		a.end()
+		a.exit(0)
+	})
+}
+
+// TestGrowWithoutMemory asks for more than the handler can get.
+func TestGrowWithoutMemory(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		limited := append([]string{"/bin/sh", "-c", `ulimit -v 400000; exec "$0" "$@"`}, teller...)
+		a := ready(t, limited, directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 512 << 20})
+		check(t, a.box.Grow(512<<20))
+		a.end()
+		a.cmd.Wait()
+		if wrote := a.stderr.String(); a.cmd.ProcessState.ExitCode() < 1 || !strings.Contains(wrote, "Cannot allocate memory") {
+			t.Errorf("%v; the handler wrote: %s", a.cmd.ProcessState, wrote)
+		}
+	})
+}
+
+// TestGrowAtTheEnd ends a handler that has just been told to grow.
+func TestGrowAtTheEnd(t *testing.T) {
+	forEach(t, func(t *testing.T, teller []string) {
+		for _, end := range []func(a *agent) error{
+			func(a *agent) error { return a.box.Stop() },
+			func(a *agent) error { return a.box.Close() },
+			func(a *agent) error { return a.cmd.Process.Signal(syscall.SIGTERM) },
+		} {
+			a := ready(t, teller, directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 1 << 20})
+			check(t, a.cmd.Process.Signal(syscall.SIGSTOP))
+			check(t, a.box.Grow(1<<20))
+			check(t, end(a))
+			check(t, a.cmd.Process.Signal(syscall.SIGCONT))
+			if a.box.Channel() >= 0 {
+				a.drain()
+			}
+			a.exit(0)
+		}
+	})
+}
+
 // TestManyInFlight keeps up to 64 events in flight, through many rounds of both rings.
 func TestManyInFlight(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, append(teller, "64"), 1<<16)
+		a := ready(t, append(teller, "64"), arena(1<<16))
 		const events = 1000
 		for sent, answered := 0, 0; answered < events; {
 			if left := min(directcopy.Slots, events-sent); left > 0 {
@@ -123,7 +179,7 @@ func TestManyInFlight(t *testing.T) {
 // TestDeath dies at the second of three events: the third was not taken.
 func TestDeath(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, append(teller, "3"), 1<<16)
+		a := ready(t, append(teller, "3"), arena(1<<16))
 		a.put(-1, said("done"), said("die"), said("done"))
 		a.end()
 		a.exit(3)
@@ -135,7 +191,7 @@ func TestDeath(t *testing.T) {
 
 func TestDescriptors(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, append(teller, "2"), 1<<16)
+		a := ready(t, append(teller, "2"), arena(1<<16))
 		for range 3 {
 			conn := a.connect(said("conn"))
 			if n, err := conn.Read(make([]byte, 8)); n != 1 || err != nil {
@@ -158,7 +214,7 @@ func TestDescriptors(t *testing.T) {
 // TestTerm signals in the middle of an event: it is finished, and the next one is not taken.
 func TestTerm(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, append(teller, "2"), 1<<16)
+		a := ready(t, append(teller, "2"), arena(1<<16))
 		conn := a.connect(said("conn"))
 		_, err := conn.Read(make([]byte, 1))
 		check(t, err)
@@ -179,7 +235,7 @@ func TestTerm(t *testing.T) {
 
 func TestTermWhileIdle(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, teller, 1<<16)
+		a := ready(t, teller, arena(1<<16))
 		a.put(-1, said("done"))
 		a.answers(1)
 		check(t, a.cmd.Process.Signal(syscall.SIGTERM))
@@ -191,7 +247,7 @@ func TestTermWhileIdle(t *testing.T) {
 // TestStop has events published before STOP that the handler finds together with it.
 func TestStop(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, append(teller, "8"), 1<<16)
+		a := ready(t, append(teller, "8"), arena(1<<16))
 		check(t, a.cmd.Process.Signal(syscall.SIGSTOP))
 		a.put(-1, said("done"), said("done"), said("done"))
 		check(t, a.box.Stop())
@@ -205,7 +261,7 @@ func TestStop(t *testing.T) {
 // TestSupervisorGone closes our end: the handler ends by itself.
 func TestSupervisorGone(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, teller, 1<<16)
+		a := ready(t, teller, arena(1<<16))
 		a.box.Close()
 		a.exit(0)
 	})
@@ -229,7 +285,7 @@ func TestOtherVersion(t *testing.T) {
 	for _, teller := range tellers[:2] { // the one in Perl dies in its own way
 		t.Run(teller.name, func(t *testing.T) {
 			aemtest.Require(t, teller.needs...)
-			a := start(t, teller.command(t, teller.source), 1<<16, func(page int) {
+			a := start(t, teller.command(t, teller.source), arena(1<<16), func(page int) {
 				_, err := syscall.Pwrite(page, []byte{2}, 4)
 				check(t, err)
 			})
@@ -244,7 +300,7 @@ func TestOtherVersion(t *testing.T) {
 // TestPython is what only Python has.
 func TestPython(t *testing.T) {
 	aemtest.Require(t, python.needs...)
-	a := ready(t, python.command(t, "testdata/tell.py"), 1<<16)
+	a := ready(t, python.command(t, "testdata/tell.py"), arena(1<<16))
 	for _, test := range []struct{ data, want string }{
 		{`{"why": "so"}`, "so"},
 		{`{"why": `, "json.decoder.JSONDecodeError: "},
@@ -263,7 +319,7 @@ func TestPython(t *testing.T) {
 // TestC is what only C has: numbers that are no outcome, and replies beside what is said then.
 func TestC(t *testing.T) {
 	aemtest.Require(t, c.needs...)
-	a := ready(t, c.command(t, "testdata/tell.c"), 1<<16)
+	a := ready(t, c.command(t, "testdata/tell.c"), arena(1<<16))
 	a.put(-1, said("number"))
 	if got := a.answers(1)[0]; got.Outcome != directcopy.Retry {
 		t.Errorf("answer %+v", got)

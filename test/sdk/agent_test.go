@@ -23,13 +23,16 @@ type agent struct {
 	poll   int
 }
 
+// arena is a handler's arena that stays as it is.
+func arena(size int) directcopy.Options { return directcopy.Options{ArenaSize: size} }
+
 // start makes a handler process, as a supervisor does. forge may spoil its control page.
-func start(t testing.TB, command []string, arena int, forge func(page int)) *agent {
+func start(t testing.TB, command []string, o directcopy.Options, forge func(page int)) *agent {
 	t.Helper()
-	box, err := directcopy.NewMailbox()
+	box, err := directcopy.NewMailbox(o)
 	check(t, err)
 	a := &agent{t: t, box: box, cmd: exec.Command(command[0], command[1:]...)}
-	a.cmd.Env = append(os.Environ(), directcopy.Environment(arena)...)
+	a.cmd.Env = append(os.Environ(), o.Environment()...)
 	for name, value := range environment(t) {
 		a.cmd.Env = append(a.cmd.Env, name+"="+value)
 	}
@@ -55,23 +58,30 @@ func start(t testing.TB, command []string, arena int, forge func(page int)) *age
 	return a
 }
 
-// ready is start and the hello.
-func ready(t testing.TB, command []string, arena int) *agent {
-	t.Helper()
-	a := start(t, command, arena, nil)
+// prove goes through a hello.
+func (a *agent) prove() {
+	a.t.Helper()
 	for {
 		a.wait()
 		progress, err := a.box.Receive()
 		if err != nil {
-			t.Fatalf("%v; the handler wrote: %s", err, a.stderr.String())
+			a.t.Fatalf("%v; the handler wrote: %s", err, a.stderr.String())
 		}
 		switch progress {
 		case directcopy.Greeted:
-			check(t, a.box.Prove(a.cmd.Process.Pid))
+			check(a.t, a.box.Prove(a.cmd.Process.Pid))
 		case directcopy.Proved:
-			return a
+			return
 		}
 	}
+}
+
+// ready is start and the hello.
+func ready(t testing.TB, command []string, o directcopy.Options) *agent {
+	t.Helper()
+	a := start(t, command, o, nil)
+	a.prove()
+	return a
 }
 
 // wait waits until the handler is heard of.
@@ -122,6 +132,12 @@ func (a *agent) exit(want int) {
 func (a *agent) put(fd int, blocks ...directcopy.Block) int {
 	a.t.Helper()
 	r, err := a.box.Reserve(blocks)
+	if errors.Is(err, directcopy.ErrGrow) {
+		if err = a.box.Grow(blocks[0].Size()); err == nil {
+			a.prove()
+			r, err = a.box.Reserve(blocks)
+		}
+	}
 	if errors.Is(err, directcopy.ErrFull) {
 		return 0
 	}
@@ -158,6 +174,17 @@ func (a *agent) end() {
 			return
 		}
 		check(a.t, err)
+		a.wait()
+	}
+}
+
+// drain receives, and does not answer, until the handler is gone.
+func (a *agent) drain() {
+	a.t.Helper()
+	for {
+		if _, err := a.box.Receive(); err == io.EOF {
+			return
+		}
 		a.wait()
 	}
 }

@@ -17,7 +17,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 				aemtest.Require(b, teller.needs...)
 				runtime.LockOSThread()
 				defer runtime.UnlockOSThread()
-				a := ready(b, append(teller.command(b, teller.source), "64"), 1<<20)
+				a := ready(b, append(teller.command(b, teller.source), "64"), arena(1<<20))
 				blocks := make([]directcopy.Block, events)
 				for i := range blocks {
 					blocks[i] = said("done")

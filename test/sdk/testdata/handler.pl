@@ -8,12 +8,12 @@ use Fcntl qw(F_SETFD FD_CLOEXEC);
 use POSIX ();
 
 # System calls of x86-64 and arm64 (asm/unistd.h); epoll_wait is epoll_pwait there.
-my ($MMAP, $MADVISE, $EPOLL_PWAIT, $RECVMSG, $FUTEX, $GETTID) =
-    (POSIX::uname)[4] eq 'aarch64' ? (222, 233, 22, 212, 98, 178) : (9, 28, 281, 47, 202, 186);
+my ($MMAP, $MUNMAP, $MADVISE, $EPOLL_PWAIT, $RECVMSG, $FUTEX, $GETTID) =
+    (POSIX::uname)[4] eq 'aarch64' ? (222, 215, 233, 22, 212, 98, 178) : (9, 11, 28, 281, 47, 202, 186);
 
 my ($CHANNEL, $PAGE, $WAITER, $ANSWERS) = (3, 4, 5, 6);                                   # section 1
 my ($HEAD, $TAKEN, $ANSWERED, $HANDLER_SLEEPS, $SUPERVISOR_SLEEPS) = (64, 128, 132, 192, 256); # section 2
-my ($HELLO, $NONCE, $DESCRIPTOR, $ERROR, $STOP, $REPLY) = (1 .. 6);                           # section 3
+my ($HELLO, $NONCE, $DESCRIPTOR, $ERROR, $STOP, $REPLY, $GROW) = (1 .. 7);                           # section 3
 my ($DONE, $RETRY, $FAIL) = (1, 2, 3);
 my ($SET, $ADD) = (0, 1); # FUTEX_OP_SET, FUTEX_OP_ADD: man 2 futex
 
@@ -44,13 +44,10 @@ sub open_fd {
 
 my ($channel, $file, $waiter, $answers) = map { open_fd('+<', $_) } $CHANNEL, $PAGE, $WAITER, $ANSWERS;
 
-# The page, and the arena: PROT_READ|PROT_WRITE, MAP_SHARED or MAP_PRIVATE|MAP_ANONYMOUS, MADV_POPULATE_WRITE.
+# The page: PROT_READ|PROT_WRITE, MAP_SHARED.
 my $page = sys('mmap', $MMAP, 0, 4096, 3, 1, $PAGE, 0);
 my ($magic, $version, undef, $page_size) = unpack 'LSSL', peek($page, 12);
 die "the control page is not of ABI 1\n" if $magic != 0x314d4541 || $version != 1 || $page_size != 4096;
-my $arena_size = 0 + ($ENV{AEM_ARENA_SIZE} // 1 << 20); # a string would be a pointer to syscall
-my $arena = sys('mmap', $MMAP, 0, $arena_size, 3, 0x22, -1, 0);
-sys('madvise', $MADVISE, $arena, $arena_size, 23);
 
 # atomic sets a word of the page to a number, or adds that to it, and is a barrier: FUTEX_WAKE_OP is the kernel's way of
 # an atomic operation on a word of ours (include/uapi/linux/futex.h, FUTEX_OP). The futex part wakes nobody.
@@ -90,7 +87,7 @@ sub tell_supervisor {
     defined send $channel, pack('LSSLL', 0x314d4541, 1, $kind, length $body, $number) . $body, 0 or exit 0;
 }
 
-my ($passed, $ending) = (undef, 0);
+my ($passed, $ending, $wish) = (undef, 0);
 
 # receive waits for one message: struct msghdr of 56 bytes, one iovec, room for one descriptor (man 2 recvmsg).
 sub receive {
@@ -100,17 +97,28 @@ sub receive {
     my $got = syscall $RECVMSG, $CHANNEL, $header, 0x40000000; # MSG_CMSG_CLOEXEC
     return 0 if $got == -1 && $!{EINTR};
     exit 0 if $got <= 0;
-    my ($magic, $version, $kind) = unpack 'LSS', $message;
+    my ($magic, $version, $kind, undef, $number) = unpack 'LSSLL', $message;
     die "a message that is not of ABI 1\n" if $got != 16 || $magic != 0x314d4541 || $version != 1;
     $passed = unpack 'x16 l', $control if $kind == $DESCRIPTOR;
     $ending = 1 if $kind == $STOP;
+    $wish = $number if $kind == $GROW;
     return $kind;
 }
 
-# Section 4.
-tell_supervisor($HELLO, 0, pack 'QQLLLL', $arena, $arena_size, $$, syscall($GETTID), $ARGV[0] // 1, 0);
-1 until receive() == $NONCE;
-tell_supervisor($NONCE, 0, peek($arena, 16));
+# hello makes an arena, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS and MADV_POPULATE_WRITE, and proves it: section 4.
+my ($arena, $arena_size);
+
+sub hello {
+    sys('munmap', $MUNMAP, $arena, $arena_size) if $arena;
+    $arena_size = 0 + $_[0]; # a string would be a pointer to syscall
+    $arena = sys('mmap', $MMAP, 0, $arena_size, 3, 0x22, -1, 0);
+    sys('madvise', $MADVISE, $arena, $arena_size, 23);
+    tell_supervisor($HELLO, 0, pack 'QQLLLL', $arena, $arena_size, $$, syscall($GETTID), $ARGV[0] // 1, 0);
+    while ((my $kind = receive()) != $NONCE) { exit 0 if $kind == $STOP }
+    tell_supervisor($NONCE, 0, peek($arena, 16));
+}
+
+hello($ENV{AEM_ARENA_SIZE} // 1 << 20);
 
 # Section 7.
 sub event {
@@ -189,7 +197,7 @@ until (stopped()) {
         my $size = $EPOLL_PWAIT == 22 ? 16 : 12;
         for my $i (0 .. $n - 1) {
             my $what = unpack 'Q', substr $ready, $i * $size + $size - 8, 8;
-            receive() if $what == 2;
+            hello($wish) if $what == 2 && receive() == $GROW; # section 8
         }
     }
     atomic($SET, $HANDLER_SLEEPS, 0);
