@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
 )
@@ -64,10 +65,21 @@ func (r *logRing) run() {
 	}
 }
 
+// stuckReader is how long nothing may be written at the end before the rest is given up: whoever reads the log may have
+// stopped reading.
+const stuckReader = time.Second
+
 // close writes what waits and ends. Nothing is logged any more.
 func (r *logRing) close() {
 	r.stop.Do(func() { close(r.records) })
-	<-r.done
+	for before := -1; len(r.records) != before; {
+		before = len(r.records)
+		select {
+		case <-r.done:
+			return
+		case <-time.After(stuckReader):
+		}
+	}
 }
 
 // logger is the logger of everybody.

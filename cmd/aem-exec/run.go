@@ -64,9 +64,11 @@ type readiness struct {
 func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, ready <-chan readiness) error {
 	running, ended := context.WithCancel(context.Background())
 	ctx, stop := context.WithCancel(running)
+	words := newSpeaker(p.err)
+	defer words.close()
 	var helpers sync.WaitGroup
-	helpers.Go(func() { p.announce(running, ready) })
-	helpers.Go(func() { p.obey(running, signals, stop, s.Kill) })
+	helpers.Go(func() { p.announce(running, ready, words) })
+	helpers.Go(func() { p.obey(running, signals, words, stop, s.Kill) })
 	helpers.Go(func() { p.feedWatchdog(running, s.Alive) })
 	defer helpers.Wait()
 	defer ended()
@@ -74,17 +76,17 @@ func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, 
 }
 
 // announce tells the user and systemd that everything has started.
-func (p *program) announce(ctx context.Context, ready <-chan readiness) {
+func (p *program) announce(ctx context.Context, ready <-chan readiness, words *speaker) {
 	select {
 	case r := <-ready:
-		fmt.Fprintf(p.err, "ready: %s, %s, control %s\n", count(r.jobs, "job"), count(r.apps, "app"), r.socket)
+		words.say("ready: %s, %s, control %s", count(r.jobs, "job"), count(r.apps, "app"), r.socket)
 		p.notify(notifyReady)
 	case <-ctx.Done():
 	}
 }
 
 // obey turns signals into what they mean until ctx ends.
-func (p *program) obey(ctx context.Context, signals <-chan os.Signal, stop, kill func()) {
+func (p *program) obey(ctx context.Context, signals <-chan os.Signal, words *speaker, stop, kill func()) {
 	stopping := false
 	for {
 		var got os.Signal
@@ -95,12 +97,12 @@ func (p *program) obey(ctx context.Context, signals <-chan os.Signal, stop, kill
 		}
 		switch {
 		case got == syscall.SIGHUP:
-			fmt.Fprintln(p.err, "hangup: reload is not supported yet, nothing changes")
+			words.say("hangup: reload is not supported yet, nothing changes")
 		case stopping:
-			fmt.Fprintf(p.err, "%v: killing what still runs\n", got)
+			words.say("%v: killing what still runs", got)
 			kill()
 		default:
-			fmt.Fprintf(p.err, "%v: stopping, what runs may finish; once more kills it\n", got)
+			words.say("%v: stopping, what runs may finish; once more kills it", got)
 			stopping = true
 			p.notify(notifyStopping)
 			stop()

@@ -47,7 +47,9 @@ func TestReady(t *testing.T) {
 	var errs bytes.Buffer
 	ready := make(chan readiness, 1)
 	ready <- readiness{4, 1, "/run/aem/control.sock"}
-	(&program{err: &errs}).announce(t.Context(), ready)
+	words := newSpeaker(&errs)
+	(&program{}).announce(t.Context(), ready, words)
+	words.close()
 	if want := "ready: 4 jobs, 1 app, control /run/aem/control.sock\n"; errs.String() != want {
 		t.Errorf("said %q, want %q", errs.String(), want)
 	}
@@ -59,12 +61,13 @@ func TestReady(t *testing.T) {
 func TestSignals(t *testing.T) {
 	told := systemd(t)
 	var errs bytes.Buffer
+	words := newSpeaker(&errs)
 	ctx, end := context.WithCancel(t.Context())
 	signals := make(chan os.Signal)
 	stopped, killed, obeyed := 0, make(chan bool), make(chan bool)
 	go func() {
 		defer close(obeyed)
-		(&program{err: &errs}).obey(ctx, signals, func() { stopped++ }, func() { close(killed) })
+		(&program{}).obey(ctx, signals, words, func() { stopped++ }, func() { close(killed) })
 	}()
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
 		signals <- s
@@ -72,6 +75,7 @@ func TestSignals(t *testing.T) {
 	<-killed
 	end()
 	<-obeyed
+	words.close()
 	if stopped != 1 {
 		t.Errorf("stopped %d times, want once", stopped)
 	}
