@@ -13,6 +13,7 @@ type journal struct {
 	mu    sync.Mutex
 	grown *sync.Cond
 	text  strings.Builder
+	held  bool
 }
 
 func newJournal() *journal {
@@ -25,7 +26,18 @@ func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	defer j.grown.Broadcast()
+	for j.held {
+		j.grown.Wait()
+	}
 	return j.text.Write(p)
+}
+
+// hold stops reading what the program writes, until the next call.
+func (j *journal) hold(held bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.held = held
+	j.grown.Broadcast()
 }
 
 func (j *journal) String() string {

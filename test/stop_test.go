@@ -1,6 +1,7 @@
 package test
 
 import (
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,6 +100,32 @@ func TestGraceEnds(t *testing.T) {
 		}
 		s.log.await(t, "msg=failed", "event=slow", "reason=stopped")
 	}
+}
+
+// TestNobodyReadsTheLog fills the pipe that the log goes to: events are run still, and the supervisor can be stopped.
+func TestNobodyReadsTheLog(t *testing.T) {
+	s := start(t, myself(), "grace = \"100ms\"\n"+outputApp)
+	s.log.hold(true)
+	defer s.log.hold(false)
+	s.must("emit", "loud/flood")
+	for range 10 { // each takes some milliseconds of a flood that fills the pipe in one
+		s.must("emit", "quiet/t", "--wait")
+	}
+	s.signal(syscall.SIGTERM)
+	status := "/proc/" + itoa(s.cmd.Process.Pid) + "/status"
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if text, err := os.ReadFile(status); err != nil || strings.Contains(string(text), "State:\tZ") {
+			break // it has ended, and nobody has read what it had to say
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the supervisor does not end")
+		}
+	}
+	s.log.hold(false)
+	if err := s.wait(); err != nil {
+		t.Errorf("end of the supervisor: %v", err)
+	}
+	s.nothingLeft()
 }
 
 // TestRemoveTellsWhoWaits removes a job while one event of it runs and one waits.
