@@ -31,6 +31,9 @@ func TestSealedInputCannotBeWritten(t *testing.T) {
 			t.Errorf("it could %s", name)
 		}
 	}
+	if file.Truncate(int64(len(text)+1)) == nil {
+		t.Error("it can grow")
+	}
 	if err := sys.AddSeals(fd, sys.F_SEAL_WRITE); err == nil {
 		t.Error("its seals can be changed")
 	}
