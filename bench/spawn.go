@@ -55,7 +55,9 @@ func (b *bench) openNursery() (s *nursery, err error) {
 	if s.stage, err = spawn.NewStage(1); err != nil {
 		return nil, err
 	}
-	s.lane = s.stage.NewLane(1)
+	if s.lane, err = s.stage.NewLane(1); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

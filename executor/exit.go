@@ -89,8 +89,8 @@ func (p *process) fate(exit sys.Exit) ending {
 	if exit.Signal != 0 {
 		e.exit = -1
 	}
-	if e.why == "" || e.why == aem.ReasonChannel {
-		if reason := p.slot.blame(exit.Signal == syscall.SIGKILL); reason != "" && (exit.Signal != 0 || exit.Code != 0) {
+	if ended := exit.Signal != 0 || exit.Code != 0; ended && (e.why == "" || e.why == aem.ReasonChannel) {
+		if reason := p.slot.blame(exit.Signal == syscall.SIGKILL); reason != "" {
 			e.why = reason
 		}
 	}

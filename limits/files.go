@@ -50,26 +50,18 @@ func processes(dir string) ([]int, error) {
 	return pids, nil
 }
 
-// number reads a file that holds one number.
-func number(path string) (int64, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+// parseNumber reads the text of a file that holds one number.
+func parseNumber(path, text string) (int64, error) {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("parse %s: %v", path, err)
 	}
 	return n, nil
 }
 
-// counter reads the value of key from a file of "key value" lines.
-func counter(path, key string) (uint64, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
+// parseCounter reads the value of key from the text of a file of "key value" lines.
+func parseCounter(path, text, key string) (uint64, error) {
+	for line := range strings.Lines(text) {
 		if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); name == key {
 			return strconv.ParseUint(value, 10, 64)
 		}

@@ -19,7 +19,8 @@ type Group struct {
 	keeper  *place            // whose leaves are killed; nil: the host has no leaves
 	limited map[string]*place // by controller, where a limit is enforced
 	leaves  map[string]*Leaf
-	oom     int // becomes readable when an OOM kill may have happened; -1: never
+	current kept // pids.current
+	oom     int  // becomes readable when an OOM kill may have happened; -1: never
 }
 
 // place is a group's directory in one hierarchy.
@@ -140,7 +141,12 @@ func (g *Group) PIDs() (int64, error) {
 	if g.limited["pids"] == nil {
 		return -1, nil
 	}
-	return number(filepath.Join(g.limited["pids"].dir, "pids.current"))
+	path := filepath.Join(g.limited["pids"].dir, "pids.current")
+	text, err := g.current.read(path)
+	if err != nil {
+		return 0, err
+	}
+	return parseNumber(path, text)
 }
 
 // Room reports whether n more processes fit below the pids limit. It is asked before each spawn: joining a v1 group is
@@ -156,6 +162,7 @@ func (g *Group) Remove() error {
 	for _, l := range g.leaves {
 		failed = errors.Join(failed, l.Remove())
 	}
+	g.current.close()
 	if g.oom >= 0 {
 		syscall.Close(g.oom)
 		g.oom = -1

@@ -24,6 +24,8 @@ type Leaf struct {
 	join  []int
 	spent atomic.Bool // it was killed
 	dirs  []string    // those of this leaf alone
+
+	events, memory, pids kept // what is read at the end of each process
 }
 
 // Leaf gives the leaf of a slot: made once (0.2 ms in three hierarchies, BenchmarkLeaf), given again while it is empty,
@@ -94,7 +96,7 @@ func (l *Leaf) Empty() (bool, error) {
 		return false, ErrNoLeaf
 	}
 	if p.unified {
-		populated, err := counter(filepath.Join(l.dir(p), "cgroup.events"), "populated")
+		populated, err := l.events.counter(filepath.Join(l.dir(p), "cgroup.events"), "populated")
 		return populated == 0, err
 	}
 	pids, err := processes(l.dir(p))
@@ -118,9 +120,9 @@ func (l *Leaf) OOMKills() (uint64, error) {
 	case p == nil:
 		return 0, nil
 	case p.unified:
-		return counter(filepath.Join(l.dir(p), "memory.events.local"), "oom_kill")
+		return l.memory.counter(filepath.Join(l.dir(p), "memory.events.local"), "oom_kill")
 	}
-	return counter(filepath.Join(l.dir(p), "memory.oom_control"), "oom_kill")
+	return l.memory.counter(filepath.Join(l.dir(p), "memory.oom_control"), "oom_kill")
 }
 
 // PIDsMaxHits counts the forks that the pids limit refused in this leaf; 0 without a pids limit. From Linux 6.11 on, v2
@@ -137,7 +139,7 @@ func (l *Leaf) PIDsMaxHits() (uint64, error) {
 			dir = p.dir
 		}
 	}
-	return counter(filepath.Join(dir, "pids.events"), "max")
+	return l.pids.counter(filepath.Join(dir, "pids.events"), "max")
 }
 
 // Remove removes the leaf, which must be empty, and closes its descriptors.
@@ -150,6 +152,9 @@ func (l *Leaf) Remove() error {
 	}
 	if failed != nil {
 		return fmt.Errorf("remove leaf %s: %w", l, failed)
+	}
+	for _, k := range []*kept{&l.events, &l.memory, &l.pids} {
+		k.close()
 	}
 	for _, fd := range append(l.join, l.into) {
 		if fd >= 0 {

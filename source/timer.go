@@ -13,6 +13,7 @@ type timers struct {
 	deadlines timing.Deadlines
 	jobs      map[aem.JobID]*timer
 	alarm     timing.Alarm
+	due       func() // expire, made once: a method value made anew costs an allocation
 	alarmAt   int64
 }
 
@@ -26,7 +27,11 @@ type timer struct {
 // timerBatch bounds the events of one turn; the rest is due at once and taken in the next.
 const timerBatch = 256
 
-func newTimers(e Env) *timers { return &timers{env: e, jobs: map[aem.JobID]*timer{}} }
+func newTimers(e Env) *timers {
+	s := &timers{env: e, jobs: map[aem.JobID]*timer{}}
+	s.due = s.expire
+	return s
+}
 
 func (s *timers) Start(id aem.JobID, spec Spec) error {
 	t, first := spec.(Timer), int64(0)
@@ -94,7 +99,7 @@ func (s *timers) wake() {
 	case !s.alarm.Set() || at < s.alarmAt:
 		s.alarmAt = at
 		wait := max(0, at-timing.Now()) // what is overdue too is for the next turn, see timerBatch
-		s.env.Alarms.After(&s.alarm, time.Duration(wait), s.expire)
+		s.env.Alarms.After(&s.alarm, time.Duration(wait), s.due)
 	}
 }
 

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -67,14 +68,32 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 	for _, name := range group.Without() {
 		s.log.Warn("going on without a limit that this host lacks, as on_missing says", "app", spec.Name, "limit", name)
 	}
+	lane, err := s.openLane(spec)
+	if err != nil {
+		return nil, errors.Join(err, group.Remove())
+	}
 	a.work = &executor.Workplace{
 		App: spec.Name, Account: executor.Account{Identity: identity, Own: spec.User == "" && spec.Group == "" && spec.Groups == nil},
 		Filter: filter, Group: group, Limited: spec.Limits.NeedsCgroup(), Census: s.census,
-		Lane: s.stage.NewLane(laneQueue(spec)), Loop: s, Poller: s.poller, Alarms: &s.alarms,
+		Lane: lane, Loop: s, Poller: s.poller, Alarms: &s.alarms,
 		Copier: &copier{s: s}, Scribe: s.scribe, Null: int(s.null.Fd()), Log: s.log,
 		Publish: s.publishOnLoop(spec), Denied: s.denials.name, Functions: s.options.Functions,
 	}
 	return a, s.watchMemory(a)
+}
+
+// openLane starts the app's lane. What its processes never have, its thread gives up once.
+func (s *Supervisor) openLane(spec *App) (*spawn.Lane, error) {
+	lane, err := s.stage.NewLane(laneQueue(spec))
+	if err != nil {
+		return nil, err
+	}
+	lane.Submit(func(m *spawn.Maker) {
+		if err := m.DropBounding(); err != nil && os.Geteuid() == 0 {
+			s.log.Warn("each process drops its bounding set itself", "app", spec.Name, "err", err)
+		}
+	})
+	return lane, nil
 }
 
 // laneQueue is how much may wait for an app's lane: every process that may be made at once, and the cleaning of every

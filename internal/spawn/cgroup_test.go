@@ -254,7 +254,7 @@ func twoLanes(t *testing.T, sets int) (*Lane, *Lane) {
 		t.Fatal(err)
 	}
 	t.Cleanup(stage.Close)
-	a, b := stage.NewLane(1), stage.NewLane(1)
+	a, b := openLane(t, stage, 1), openLane(t, stage, 1)
 	t.Cleanup(a.Close)
 	t.Cleanup(b.Close)
 	return a, b

@@ -50,7 +50,10 @@ func makeOne(spec Spec, vars Vars) error {
 		return err
 	}
 	defer stage.Close()
-	lane := stage.NewLane(1)
+	lane, err := stage.NewLane(1)
+	if err != nil {
+		return err
+	}
 	defer lane.Close()
 	made := make(chan error, 1)
 	if !lane.Submit(func(m *Maker) {
@@ -101,4 +104,14 @@ func TestLimitAndSignalsOfTheStart(t *testing.T) {
 // setMask sets the signal mask of the calling thread.
 func setMask(set uint64) {
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sys.SIG_SETMASK, address(&set), 0, sys.SigsetSize, 0, 0)
+}
+
+// openLane makes a lane; its test closes it.
+func openLane(t testing.TB, s *Stage, queue int) *Lane {
+	t.Helper()
+	l, err := s.NewLane(queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }

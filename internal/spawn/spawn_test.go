@@ -27,7 +27,7 @@ func newLane(t testing.TB) *Lane {
 		t.Fatal(err)
 	}
 	t.Cleanup(stage.Close)
-	lane := stage.NewLane(1)
+	lane := openLane(t, stage, 1)
 	t.Cleanup(lane.Close)
 	return lane
 }

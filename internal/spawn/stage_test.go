@@ -67,7 +67,7 @@ func TestLaneRunsInOrderAndRefusesWhenFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stage.Close()
-	lane := stage.NewLane(2)
+	lane := openLane(t, stage, 2)
 	var ran []int
 	started, proceed := make(chan struct{}), make(chan struct{})
 	lane.Submit(func(*Maker) { close(started); <-proceed })

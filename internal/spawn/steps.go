@@ -42,9 +42,10 @@ const writePID = 1 << 20
 // list is the memory of one spawn. All of it, and the plan, stays alive and in place until the clone returns: the heap
 // is not moved by Go's collector, and what the steps name is reachable from here or from the plan.
 type list struct {
-	run   run
-	steps []step
-	slots int // first number of the borrowed set
+	run     run
+	steps   []step
+	slots   int  // first number of the borrowed set
+	unbound bool // the lane's thread has no bounding set to give on
 
 	text       []byte // arguments and environment
 	argv, envp []uintptr
@@ -115,6 +116,9 @@ func writeListenPID(l *list, _ *Plan, v *Vars) {
 }
 
 func dropBounding(l *list, p *Plan, _ *Vars) {
+	if l.unbound {
+		return
+	}
 	for _, c := range p.bounding {
 		l.add("bounding set", sys.SYS_PRCTL, sys.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
 	}

@@ -68,7 +68,7 @@ func TestSpawnsUnderGarbageCollection(t *testing.T) {
 	defer stage.Close()
 	all := make([]*Lane, lanes)
 	for i := range all {
-		all[i] = stage.NewLane(1)
+		all[i] = openLane(t, stage, 1)
 		all[i].Submit(func(m *Maker) {
 			for n := range spawns / 2 {
 				spawnBoth(t, m, good, bad, n%128)

@@ -15,6 +15,15 @@ func Eventfd() (int, error) {
 	return unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 }
 
+// EventfdBlocking is Eventfd for one who sleeps in EventfdWait.
+func EventfdBlocking() (int, error) { return unix.Eventfd(0, unix.EFD_CLOEXEC) }
+
+// EventfdWait waits until a blocking eventfd is not zero, and clears it. A signal may end it early.
+func EventfdWait(fd int) {
+	var count [8]byte
+	unix.Read(fd, count[:]) //nolint:errcheck // only EINTR can come of it
+}
+
 // EventfdAdd adds one to the counter.
 func EventfdAdd(fd int) error {
 	_, err := unix.Write(fd, one[:])

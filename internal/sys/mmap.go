@@ -6,10 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MmapShared maps size bytes of a file for reading and writing, with its pages present (man 2 mmap).
-func MmapShared(fd, size int) ([]byte, error) {
-	return mmap(fd, size, unix.MAP_SHARED|unix.MAP_POPULATE)
-}
+// MmapShared maps size bytes of a file for reading and writing (man 2 mmap). Its pages come with the first touch, or
+// with Populate.
+func MmapShared(fd, size int) ([]byte, error) { return mmap(fd, size, unix.MAP_SHARED) }
 
 // MmapAnonymous maps size bytes of private zero memory. Its pages come with the first touch, or with Populate.
 func MmapAnonymous(size int) ([]byte, error) {
