@@ -109,10 +109,10 @@ func (d *desk) events(t *testing.T, n int) {
 }
 
 // quiet turns for a while in which nothing may be detected.
-func (d *desk) quiet(t *testing.T, d0 time.Duration) {
+func (d *desk) quiet(t *testing.T, long time.Duration) {
 	t.Helper()
 	n := len(d.detected)
-	for end := time.Now().Add(d0); time.Now().Before(end); {
+	for end := time.Now().Add(long); time.Now().Before(end); {
 		d.turn(t, time.Until(end))
 	}
 	if len(d.detected) != n {
