@@ -69,7 +69,11 @@ func (p *process) give(batch []*aem.Activation) {
 	c := p.crew
 	r, err := p.mailbox.Reserve(c.blocks(batch))
 	switch {
-	case errors.Is(err, directcopy.ErrFull):
+	case errors.Is(err, directcopy.ErrGrow) && len(p.flights) == 0:
+		c.takeBack(batch[1:])
+		p.grow(batch[0])
+		return
+	case errors.Is(err, directcopy.ErrFull), errors.Is(err, directcopy.ErrGrow):
 		p.full = true // until it answers
 		c.unrest(p)
 		c.takeBack(batch)
@@ -93,6 +97,19 @@ func (p *process) give(batch []*aem.Activation) {
 	c.work.Copier.Copy(r, p.pid, p)
 }
 
+// grow has the process make a larger arena, for an activation that it is given then. The hello begins anew.
+func (p *process) grow(a *aem.Activation) {
+	c := p.crew
+	if err := p.mailbox.Grow(blockBytes(a)); err != nil {
+		p.refuse(a, err)
+		return
+	}
+	c.begin(a)
+	p.bound, p.used, p.ready = a, true, false
+	c.unrest(p)
+	c.work.Alarms.After(&p.deadline, c.pool.spec.ReadyTimeout, p.notReady)
+}
+
 // refuse fails an activation that no copy can be made of; the process is as it was.
 func (p *process) refuse(a *aem.Activation, err error) {
 	c := p.crew
@@ -103,7 +120,7 @@ func (p *process) refuse(a *aem.Activation, err error) {
 	}
 	text := err.Error()
 	if errors.Is(err, directcopy.ErrTooLarge) {
-		text = fmt.Sprintf("%d bytes of data do not fit an arena of %d (arena.size)", len(a.Event.Data), p.mailbox.Hello().ArenaSize)
+		text = fmt.Sprintf("%d bytes of data do not fit an arena of at most %d (arena.max)", len(a.Event.Data), c.pool.spec.ArenaMax)
 	}
 	c.pool.complete(a, aem.Completion{Outcome: aem.Failed, Reason: aem.ReasonChannel, Exit: -1, Err: text})
 }

@@ -52,15 +52,19 @@ func (p *process) spawn(m *spawn.Maker) error {
 // arguments puts facts in their places, and adds the variables of the one event the process is made for.
 func (p *process) arguments(v *spawn.Vars) error {
 	c := p.crew
+	var extra []string // that tell a handler of direct where it is
+	if c.pool.spec.Handover == Direct {
+		extra = p.arena().Environment()
+	}
 	lookup := func(string) (string, bool) { return "", false }
 	if a := p.bound; a != nil {
 		lookup = facts(c.work.App, c.pool.spec.Name, a)
-		v.Env = append(factVars(v.Env[:len(v.Env):len(v.Env)], lookup, a.Event), c.extra...)
+		v.Env = append(factVars(v.Env[:len(v.Env):len(v.Env)], lookup, a.Event), extra...)
 		if c.pool.spec.Handover == Socket {
 			v.Env = connectionVars(v.Env, a.Event)
 		}
 	} else {
-		v.Env = append(v.Env[:len(v.Env):len(v.Env)], c.extra...)
+		v.Env = append(v.Env[:len(v.Env):len(v.Env)], extra...)
 	}
 	for _, t := range c.argv {
 		arg, err := t.Expand(lookup)
@@ -96,7 +100,7 @@ func (p *process) descriptors(v *spawn.Vars) (stdin int, err error) {
 		v.FDs = []int{stdin, out, log}
 		return stdin, nil
 	case Direct:
-		if p.mailbox, err = directcopy.NewMailbox(); err != nil {
+		if p.mailbox, err = directcopy.NewMailbox(p.arena()); err != nil {
 			return -1, err
 		}
 		handler := p.mailbox.Handler()
@@ -123,13 +127,35 @@ func sealed(text []byte) (fd int, err error) {
 	return fd, nil
 }
 
-// extraVars are the variables that tell a handler of direct where it is.
-func extraVars(spec *Spec) []string {
-	if spec.Handover != Direct {
-		return nil
+// onceArena is the arena of a process that serves one event: every page of it is made before the event, at up to 2 us.
+const onceArena = 64 << 10
+
+// arena is the arena that the process is to make: as the handler has it, but for those that serve one event. A cold
+// one's event is known; a capsule's grows if it must.
+func (p *process) arena() directcopy.Options {
+	spec := &p.crew.pool.spec
+	o := directcopy.Options{ArenaSize: int(spec.ArenaSize), ArenaMax: int(spec.ArenaMax)}
+	switch a := p.bound; {
+	case spec.Life == Resident:
+	case a == nil:
+		o.ArenaSize = min(o.ArenaSize, onceArena)
+	default:
+		o.ArenaSize = min(max(onceArena, alignPage(blockBytes(a))), max(o.ArenaSize, o.ArenaMax))
 	}
-	return directcopy.Environment(int(spec.ArenaSize))
+	return o
 }
+
+// blockBytes is the room that an activation takes in an arena, a little more at the most.
+func blockBytes(a *aem.Activation) int {
+	const head = 4 << 10 // header, and the names that every event has
+	n := len(a.Event.Data) + head
+	for _, f := range a.Event.Facts {
+		n += len(f.Name) + len(f.Value) + 16
+	}
+	return n
+}
+
+func alignPage(n int) int { return (n + 4095) &^ 4095 }
 
 // bytesOf is what an event counts for in its app's queue: its data, its facts and what it costs to keep it.
 func bytesOf(e *aem.Event) int64 {

@@ -19,12 +19,11 @@ import (
 //	capsule   size of them made ahead, each ends after its first activation; when none is left, cold ones are made
 //	resident  size of them made ahead, never told to end
 type processes struct {
-	pool  *Pool
-	work  *Workplace
-	plan  *spawn.Plan
-	argv  []Template
-	env   []string // of every process
-	extra []string // of those that take events by direct copy
+	pool *Pool
+	work *Workplace
+	plan *spawn.Plan
+	argv []Template
+	env  []string // of every process
 
 	// Used again for each batch.
 	batch    []*aem.Activation
@@ -48,7 +47,7 @@ type processes struct {
 }
 
 func newProcesses(w *Workplace, p *Pool) (*processes, error) {
-	c := &processes{pool: p, work: w, env: p.spec.environ(w.Account), extra: extraVars(&p.spec), limited: w.Limited}
+	c := &processes{pool: p, work: w, env: p.spec.environ(w.Account), limited: w.Limited}
 	for _, element := range p.spec.Exec {
 		t, err := ParseTemplate(element)
 		if err != nil {

@@ -55,6 +55,11 @@ var roles = map[string]func(){
 	"upper": func() {
 		hd.Run(func(_ context.Context, e *hd.Event) error { return e.Reply(bytes.ToUpper(e.Data)) })
 	},
+	"size": func() {
+		hd.Run(func(_ context.Context, e *hd.Event) error {
+			return e.Reply(fmt.Append(nil, len(e.Data), " ", e.Attempt))
+		})
+	},
 	"poison": func() { hd.Run(poison, hd.InFlight(16)) },
 }
 

@@ -1,0 +1,33 @@
+package supervisor
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/executor"
+)
+
+// TestEventsLargerThanTheArena_R041_R088 has events of every size reach every life: arenas are as large as they must
+// be, up to the handler's limit.
+func TestEventsLargerThanTheArena_R041_R088(t *testing.T) {
+	for _, life := range []executor.Life{executor.Cold, executor.Capsule, executor.Resident} {
+		t.Run(string(life), func(t *testing.T) {
+			h := role(t, "size")
+			h.Life, h.Size, h.ArenaSize, h.ArenaMax = life, 1, 128<<10, 16<<20
+			r := startRun(t, nil, topicApp(h))
+			for _, size := range []int{0, 1, 64 << 10, 100 << 10, 1 << 20, 3 << 20, 15 << 20, 17} {
+				fate := r.emit("a/t", string(make([]byte, size)))
+				if want := fmt.Sprint(size, " 1"); fate.Outcome != "done" || string(fate.Reply) != want {
+					t.Errorf("%d bytes: %s %s, reply %q, want %q", size, fate.Outcome, fate.Reason, fate.Reply, want)
+				}
+			}
+			if fate := r.emit("a/t", string(make([]byte, 16<<20))); fate.Outcome != "failed" || fate.Reason != aem.ReasonChannel {
+				t.Errorf("more than the arena may grow to: %s %s", fate.Outcome, fate.Reason)
+			}
+			if fate := r.emit("a/t", "after"); fate.Outcome != "done" {
+				t.Errorf("after it: %s %s", fate.Outcome, fate.Reason)
+			}
+		})
+	}
+}
