@@ -246,9 +246,10 @@ func (c *processes) trouble(err error) {
 		c.failed = 0
 	}
 	c.failed++
-	c.failedAt = now()
+	wait := c.pool.spec.Restart.Next(c.failed)
+	c.failedAt = now() + int64(wait) // the wait itself is not time that went well
 	c.pool.loop.AgentTrouble(c.pool, err, len(c.live) == 0)
-	c.work.Alarms.After(&c.again, c.pool.spec.Restart.Next(c.failed), func() {
+	c.work.Alarms.After(&c.again, wait, func() {
 		c.pool.loop.AgentTrouble(c.pool, nil, false)
 		c.fill()
 	})
