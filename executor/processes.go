@@ -41,7 +41,7 @@ type processes struct {
 	misses   int        // activations that found no capsule ready, not told yet
 	tell     timing.Alarm
 	failed   int          // failures to make processes, or to keep them, until it went well for restart.reset
-	failedAt int64        // when the last of them failed
+	failedAt int64        // when the wait after the last of them ends
 	again    timing.Alarm // set while no process is made because of that
 	stopped  bool
 }

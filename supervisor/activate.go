@@ -204,9 +204,15 @@ func (s *Supervisor) Trouble(id aem.JobID, err error) {
 	case !failing:
 		j.holds |= holdSource // its source holds itself
 		j.heldSince = time.Now().UnixNano()
-		s.log.Error("detection fails", "job", s.jobs.registration(j).name(), "err", err)
+		if reg := s.jobs.registration(j); reg.told == 0 || time.Duration(timing.Now()-reg.told) >= tellTrouble {
+			reg.told = timing.Now()
+			s.log.Error("detection fails", "job", reg.name(), "err", err)
+		}
 	}
 }
+
+// tellTrouble is how long a job's trouble is not told again: a source tries again several times a second.
+const tellTrouble = 10 * time.Second
 
 // publish detects an event for every subscriber of a topic. It refuses, before anything is detected, when one of them
 // is at a limit and does not shed.

@@ -39,6 +39,7 @@ type registration struct {
 	source  source.Source
 	failure failures
 	retry   timing.Alarm // set while the source cannot start
+	told    int64        // when its trouble was last logged
 }
 
 // name is how people address the job: app/event, with the handler where there are several.
