@@ -72,6 +72,8 @@ func TestNothingGrows(t *testing.T) {
 	aemtest.Require(t, aemtest.Root) // to look at the descriptors of a process that is closed to others
 	s, addresses := echoServers(t, `
 log = { level = "warn" }
+[app.bus.limits]
+activations = 1000
 [app.bus.handler.data]
 exec = ["true"]
 handover = "data"
@@ -98,6 +100,9 @@ handlers = ["data", "stdin", "counter", "thread", "callback"]
 			echoes(t, "tcp", addresses[k.name], n, atOnce)
 		}
 		s.emits("bus/t", n, atOnce)
+		if t.Failed() {
+			t.FailNow()
+		}
 		sent += n
 		return s.usage(sent)
 	}
