@@ -81,7 +81,7 @@ func (s *supervisor) run() {
 	s.log.await(s.t, "ready: ")
 }
 
-// launch starts the supervisor; at the end of the test it is killed if it runs still.
+// launch starts the supervisor; at the end of the test it is ended if it runs still.
 func (s *supervisor) launch() {
 	s.t.Helper()
 	cmd, done := s.command("run"), make(chan error, 1)
@@ -93,7 +93,14 @@ func (s *supervisor) launch() {
 	go func() { done <- cmd.Wait(); close(done) }()
 	log := s.log
 	s.t.Cleanup(func() {
-		cmd.Process.Kill()
+		for range 2 { // the second one ends the grace, so that cgroups are removed too
+			cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it has ended, which is usual
+			select {
+			case <-done:
+			case <-time.After(time.Second):
+			}
+		}
+		cmd.Process.Kill() //nolint:errcheck // as above
 		<-done
 		if s.t.Failed() {
 			s.t.Logf("log of pid %d:\n%s", cmd.Process.Pid, log.last(8<<10))
