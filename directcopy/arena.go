@@ -14,7 +14,7 @@ const hugePage = 2 << 20
 // newArena makes the memory of a handler that events land in, with all its pages present: a copy into pages that are
 // not there yet takes six times as long. The mapping is what to unmap; the arena lies in it.
 func newArena(size int) (arena, mapping []byte, err error) {
-	size = align(max(size, minArena), pageSize)
+	size = Options{ArenaSize: size}.size()
 	slack := 0
 	if size >= hugePage {
 		slack = hugePage
@@ -34,4 +34,22 @@ func newArena(size int) (arena, mapping []byte, err error) {
 		return nil, nil, fmt.Errorf("make arena: %w", err)
 	}
 	return arena, mapping, nil
+}
+
+// mapArena is newArena where the memory is that of a shared arena's file. Where the kernel makes huge pages of such
+// memory it aligns the mapping itself (mm/shmem.c, shmem_get_unmapped_area).
+func mapArena(size, file int) (arena []byte, err error) {
+	size = Options{ArenaSize: size}.size()
+	arena, err = sys.MmapShared(file, size)
+	if err != nil {
+		return nil, fmt.Errorf("map shared arena: %w", err)
+	}
+	if size >= hugePage {
+		sys.AdviseHugepage(arena)
+	}
+	if err = sys.Populate(arena); err != nil {
+		sys.Munmap(arena)
+		return nil, fmt.Errorf("map shared arena: %w", err)
+	}
+	return arena, nil
 }

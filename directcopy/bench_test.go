@@ -6,24 +6,28 @@ import (
 )
 
 // BenchmarkPut is Reserve, Copy and Publish, with the handler's and the supervisor's share of the answers, in one
-// process: no sleeping and no waking. To be compared with BenchmarkMemcpy.
+// process: no sleeping and no waking. The arena is the handler's, or shared; to be compared with BenchmarkMemcpy.
 func BenchmarkPut(b *testing.B) {
-	for _, bench := range []struct{ events, size int }{{1, 64}, {1, 1 << 10}, {1, 64 << 10}, {1, 1 << 20}, {8, 64}, {64, 64}, {64, 1 << 10}} {
-		b.Run(fmt.Sprintf("%dx%dB", bench.events, bench.size), func(b *testing.B) {
-			m, inbox := pair(b, 4<<20, Slots)
-			blocks := make([]Block, bench.events)
-			for i := range blocks {
-				blocks[i] = Block{Facts: []Fact{{"app", "shop"}, {"event", "order"}}, Data: make([]byte, bench.size)}
-			}
-			answers := make([]Answer, 0, Slots)
-			b.SetBytes(int64(bench.events * bench.size))
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := roundTrip(m, inbox, blocks, answers); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+	for _, bench := range []struct{ events, size int }{{1, 64}, {1, 1 << 10}, {1, 64 << 10}, {1, 1 << 20}, {1, 16 << 20}, {8, 64}, {64, 64}, {64, 1 << 10}} {
+		name := fmt.Sprintf("%dx%dB", bench.events, bench.size)
+		b.Run("direct/"+name, func(b *testing.B) { benchmarkPut(b, false, bench.events, bench.size) })
+		b.Run("shared/"+name, func(b *testing.B) { benchmarkPut(b, true, bench.events, bench.size) })
+	}
+}
+
+func benchmarkPut(b *testing.B, shared bool, events, size int) {
+	m, inbox := pairOf(b, Options{ArenaSize: 32 << 20, Shared: shared}, Slots)
+	blocks := make([]Block, events)
+	for i := range blocks {
+		blocks[i] = Block{Facts: []Fact{{"app", "shop"}, {"event", "order"}}, Data: make([]byte, size)}
+	}
+	answers := make([]Answer, 0, Slots)
+	b.SetBytes(int64(events * size))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := roundTrip(m, inbox, blocks, answers); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -69,7 +73,7 @@ func BenchmarkWrite(b *testing.B) {
 }
 
 func BenchmarkMemcpy(b *testing.B) {
-	for _, size := range []int{64, 1 << 10, 64 << 10, 1 << 20} {
+	for _, size := range []int{64, 1 << 10, 64 << 10, 1 << 20, 16 << 20} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
 			from, to := make([]byte, size), make([]byte, size)
 			b.SetBytes(int64(size))

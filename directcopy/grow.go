@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
 // Grow asks the handler for a larger arena, where a block of size bytes has room: a power of two, or what the arena may
@@ -18,11 +20,29 @@ func (m *Mailbox) Grow(size int) error {
 	case m.inFlight+m.reservation.count > 0:
 		return ErrFull
 	}
-	want := min(1<<bits.Len64(uint64(size-1)), m.max)
-	if err := m.send(kindGrow, uint32(want), -1); err != nil {
+	want := min(max(uint64(1)<<bits.Len64(uint64(size-1)), pageSize), m.max)
+	if err := m.sendGrow(want); err != nil {
 		return fmt.Errorf("grow arena: %w", err)
 	}
 	m.phase, m.wanted = phaseStarted, want
+	return nil
+}
+
+// sendGrow sends the file of a shared arena with the message.
+func (m *Mailbox) sendGrow(size uint64) error {
+	if m.shared == nil {
+		return m.send(kindGrow, uint32(size), -1)
+	}
+	bytes, file, err := newSharedArena(int(size))
+	if err != nil {
+		return err
+	}
+	defer sys.Close(file)
+	if err = m.send(kindGrow, uint32(size), file); err != nil {
+		sys.Munmap(bytes)
+		return err
+	}
+	m.shared.replace(bytes)
 	return nil
 }
 

@@ -56,8 +56,11 @@ func (m *Mailbox) hear(msg message) (progress Progress, err error) {
 		if m.hello, err = parseHello(msg.body); err != nil {
 			return Nothing, err
 		}
-		if m.hello.ArenaSize < m.wanted {
-			return Nothing, fmt.Errorf("read hello: an arena of %d bytes, where %d were asked for", m.hello.ArenaSize, m.wanted)
+		if m.hello.ArenaSize < m.wanted || m.shared != nil && m.hello.ArenaSize > m.wanted {
+			return Nothing, fmt.Errorf("read hello: an arena of %d bytes, want one of %d", m.hello.ArenaSize, m.wanted)
+		}
+		if m.base = m.hello.ArenaAddr; m.shared != nil {
+			m.base = 0
 		}
 		m.phase = phaseGreeted
 		return Greeted, nil
@@ -97,7 +100,8 @@ func (m *Mailbox) receive() (msg message, ok bool, err error) {
 func (m *Mailbox) Hello() Hello { return m.hello }
 
 // Prove writes a nonce to the start of the arena and asks the handler what it finds there. What comes back proves three
-// things at once: that we may write to process pid, that the address is right, and that pid is who speaks.
+// things at once: that we may write to process pid, that the address is right, and that pid is who speaks. Of a shared
+// arena it proves that the handler has it, whichever its pid is.
 func (m *Mailbox) Prove(pid int) error {
 	if m.phase != phaseGreeted {
 		return errors.New("prove arena: it is not the time")
@@ -105,7 +109,9 @@ func (m *Mailbox) Prove(pid int) error {
 	if err := sys.Getrandom(m.nonce[:]); err != nil {
 		return fmt.Errorf("prove arena: %w", err)
 	}
-	if _, err := Write(pid, m.hello.ArenaAddr, [][]byte{m.nonce[:]}); err != nil {
+	v := vector{remote: m.base}
+	v.add(m.nonce[:])
+	if err := m.write(pid, &v); err != nil { // never short: the arena begins at a cache line
 		return fmt.Errorf("prove arena: %w", err)
 	}
 	m.phase = phaseAsked

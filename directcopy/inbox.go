@@ -25,7 +25,7 @@ type Inbox struct {
 	taken    uint32
 	answered uint32
 	inFlight int
-	passed   int  // a descriptor whose event is still to be taken, or -1
+	passed   int  // a descriptor that is not used yet, an event's or a shared arena's, or -1
 	ending   bool // the supervisor publishes no more
 	stopped  atomic.Bool
 
@@ -33,13 +33,16 @@ type Inbox struct {
 	message [maxMessage + 1]byte
 }
 
-// Attach takes what Mailbox.Handler gave, in that order, and makes an arena. The descriptors are the inbox's from now
-// on, whatever Attach returns; programs that the handler starts do not get them.
-func Attach(fds [4]int, arenaSize int) (*Inbox, error) {
+// Attach takes what Mailbox.Handler gave, in that order, and makes or maps an arena. The descriptors are the inbox's
+// from now on, whatever Attach returns; programs that the handler starts do not get them.
+func Attach(fds []int, arenaSize int) (*Inbox, error) {
 	for _, fd := range fds {
 		syscall.CloseOnExec(fd)
 	}
 	b := &Inbox{channel: fds[0], waiter: fds[2], answers: fds[3], passed: -1}
+	if len(fds) > 4 {
+		b.passed = fds[4]
+	}
 	p, err := mapPage(fds[1])
 	sys.Close(fds[1])
 	if err != nil {
@@ -65,8 +68,16 @@ func (p *page) check() error {
 	return nil
 }
 
+// makeArena makes an arena, or maps a shared one if its file was passed.
 func (b *Inbox) makeArena(size int) (err error) {
-	b.arena, b.mapping, err = newArena(size)
+	if b.passed < 0 {
+		b.arena, b.mapping, err = newArena(size)
+		return err
+	}
+	b.arena, err = mapArena(size, b.passed)
+	b.mapping = b.arena
+	sys.Close(b.passed)
+	b.passed = -1
 	return err
 }
 

@@ -14,15 +14,29 @@ const FirstDescriptor = 3
 type Options struct {
 	ArenaSize int // in bytes, to begin with
 	ArenaMax  int // what it may grow to; it does not grow where that is less than ArenaSize
+
+	// Shared makes the arena a file in memory that both sides map. Copies into it need no permission and no pid, and
+	// nothing that the handler does can park them.
+	Shared bool
 }
+
+// size is ArenaSize in whole pages.
+func (o Options) size() int { return align(min(max(o.ArenaSize, minArena), maxArena), pageSize) }
+
+// max is ArenaMax in whole pages.
+func (o Options) max() int { return min(max(o.ArenaMax, 0), maxArena) &^ (pageSize - 1) }
 
 // Environment is what a handler finds in its environment: that we speak this ABI, and what arena to make.
 func (o Options) Environment() []string {
-	return []string{
+	env := []string{
 		"AEM_ABI=" + strconv.Itoa(version),
-		"AEM_ARENA_SIZE=" + strconv.Itoa(o.ArenaSize),
-		"AEM_ARENA_MAX=" + strconv.Itoa(max(o.ArenaSize, o.ArenaMax)),
+		"AEM_ARENA_SIZE=" + strconv.Itoa(o.size()),
+		"AEM_ARENA_MAX=" + strconv.Itoa(max(o.size(), o.max())),
 	}
+	if o.Shared {
+		env = append(env, "AEM_COPY=shared")
+	}
+	return env
 }
 
 // Environment is that of a handler whose arena does not grow.
@@ -32,14 +46,16 @@ func Environment(arenaSize int) []string { return Options{ArenaSize: arenaSize}.
 // follow the hello with Receive, and closes it after the process is gone; only Reservation.Copy may run elsewhere.
 type Mailbox struct {
 	page      *page
-	channel   int    // our end
-	doorbell  int    // an eventfd that nobody else holds
-	answersFD int    // an eventfd that the handler writes
-	handler   [4]int // what the handler inherits; -1 once closed
+	channel   int   // our end
+	doorbell  int   // an eventfd that nobody else holds
+	answersFD int   // an eventfd that the handler writes
+	handler   []int // what the handler inherits; -1 once closed
 	phase     phase
 	hello     Hello
+	base      uint64 // of the arena, where it is written: an address in the handler, 0 in a shared one
 	wanted    uint64 // the least size of the arena that the next hello is to name
 	max       uint64 // what the arena may grow to, whole pages
+	shared    *sharedArena
 	nonce     [nonceSize]byte
 
 	ring      ring
@@ -55,12 +71,17 @@ type Mailbox struct {
 // NewMailbox makes the page, the channel and the two eventfds of an agent process that is about to be made. It takes
 // the options that its environment was made from; without them the arena does not grow.
 func NewMailbox(options ...Options) (m *Mailbox, err error) {
-	m = &Mailbox{channel: -1, doorbell: -1, answersFD: -1, handler: [4]int{-1, -1, -1, -1}}
+	m = &Mailbox{channel: -1, doorbell: -1, answersFD: -1, handler: []int{-1, -1, -1, -1}}
 	m.reservation.mailbox = m
-	for _, o := range options {
-		m.max = uint64(min(max(o.ArenaMax, 0), maxArena) &^ (pageSize - 1))
+	var o Options
+	if len(options) > 0 {
+		o = options[0]
 	}
-	if err = m.open(); err != nil {
+	m.max = uint64(o.max())
+	if err = m.open(); err == nil && o.Shared {
+		err = m.share(o.size())
+	}
+	if err != nil {
 		m.Close()
 		return nil, fmt.Errorf("make mailbox: %w", err)
 	}
@@ -89,6 +110,17 @@ func (m *Mailbox) open() (err error) {
 	return err
 }
 
+// share makes the arena one that both sides map.
+func (m *Mailbox) share(size int) error {
+	bytes, file, err := newSharedArena(size)
+	if err != nil {
+		return err
+	}
+	m.shared, m.wanted = &sharedArena{bytes: bytes}, uint64(size)
+	m.handler = append(m.handler, file)
+	return nil
+}
+
 // What the waiter reports.
 const (
 	waitDoorbell = 1
@@ -114,7 +146,7 @@ func newWaiter(doorbell, channel int) (int, error) {
 }
 
 // Handler is the descriptors that the handler inherits, as FirstDescriptor and the numbers that follow.
-func (m *Mailbox) Handler() [4]int { return m.handler }
+func (m *Mailbox) Handler() []int { return m.handler }
 
 // CloseHandler closes our copies of the handler's descriptors, once the process is made: only then does the channel
 // end when the process does.
@@ -142,6 +174,9 @@ func (m *Mailbox) Close() error {
 			sys.Close(*fd)
 		}
 		*fd = -1
+	}
+	if m.shared != nil {
+		m.shared.replace(nil)
 	}
 	if m.page == nil {
 		return nil

@@ -14,8 +14,11 @@ import (
 
 // TestBatch publishes a batch and answers it out of order: the blocks lie one after the other, and their room comes
 // back when the oldest is answered.
-func TestBatch(t *testing.T) {
-	m, b := pair(t, 1<<16, Slots)
+func TestBatch(t *testing.T) { eachCopy(t, testBatch) }
+
+func testBatch(t *testing.T, o Options) {
+	o.ArenaSize = 1 << 16
+	m, b := pairOf(t, o, Slots)
 	var blocks []Block
 	for i := range 40 {
 		blocks = append(blocks, Block{ID: uint64(i), Facts: []Fact{{"topic", "t"}}, Data: bytes.Repeat([]byte{byte(i)}, 1000*(i%3))})

@@ -70,19 +70,13 @@ var (
 	_ [1536]byte     = [unsafe.Offsetof(page{}.answers)]byte{}
 )
 
-// newPage makes a control page. It is sealed in size: a reader of a page that the handler cut off would die by SIGBUS.
+// newPage makes a control page.
 func newPage() (p *page, fd int, err error) {
-	fd, err = sys.MemfdCreate("aem-page")
+	fd, err = sealedFile("aem-page", pageSize)
 	if err != nil {
 		return nil, -1, err
 	}
-	if err = sys.Ftruncate(fd, pageSize); err == nil {
-		err = sys.AddSeals(fd, sys.F_SEAL_SHRINK|sys.F_SEAL_GROW|sys.F_SEAL_SEAL)
-	}
-	if err == nil {
-		p, err = mapPage(fd)
-	}
-	if err != nil {
+	if p, err = mapPage(fd); err != nil {
 		sys.Close(fd)
 		return nil, -1, err
 	}
@@ -91,6 +85,22 @@ func newPage() (p *page, fd int, err error) {
 	p.answerCount, p.answerOffset = Slots, uint32(unsafe.Offsetof(p.answers))
 	p.supervisorSleeps.Store(1)
 	return p, fd, nil
+}
+
+// sealedFile makes a file in memory that is sealed in size: who touched a page of it that the handler had cut off would
+// die by SIGBUS.
+func sealedFile(name string, size int) (fd int, err error) {
+	if fd, err = sys.MemfdCreate(name); err != nil {
+		return -1, err
+	}
+	if err = sys.Ftruncate(fd, int64(size)); err == nil {
+		err = sys.AddSeals(fd, sys.F_SEAL_SHRINK|sys.F_SEAL_GROW|sys.F_SEAL_SEAL)
+	}
+	if err != nil {
+		sys.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 func mapPage(fd int) (*page, error) {

@@ -23,10 +23,11 @@ func unproved(t testing.TB, o Options) (*Mailbox, *Inbox) {
 	m, err := NewMailbox(o)
 	check(t, err)
 	t.Cleanup(func() { m.Close() })
-	var fds [4]int
-	for i, fd := range m.Handler() {
-		fds[i], err = sys.Dup(fd, 0)
+	var fds []int
+	for _, fd := range m.Handler() {
+		fd, err = sys.Dup(fd, 0)
 		check(t, err)
+		fds = append(fds, fd)
 	}
 	m.CloseHandler()
 	b, err := Attach(fds, o.ArenaSize)
@@ -49,6 +50,12 @@ func pairOf(t testing.TB, o Options, inFlight int) (*Mailbox, *Inbox) {
 	prove(t, m)
 	check(t, <-said)
 	return m, b
+}
+
+// eachCopy runs a test with an arena of the handler's, and with one that is shared.
+func eachCopy(t *testing.T, test func(t *testing.T, o Options)) {
+	t.Run("direct", func(t *testing.T) { test(t, Options{}) })
+	t.Run("shared", func(t *testing.T) { test(t, Options{Shared: true}) })
 }
 
 // prove goes through a hello.

@@ -9,7 +9,7 @@ import (
 // An event goes to the handler in three steps, so that the one that may take long can run elsewhere:
 //
 //	r, err := m.Reserve(blocks)   // owner: finds places in the arena, lays out headers
-//	err = r.Copy(pid)             // anywhere: one process_vm_writev for all of them
+//	err = r.Copy(pid)             // anywhere: one process_vm_writev, or memcpy, for all of them
 //	err = r.Publish(fd)           // owner: entries, head, doorbell
 
 // ErrFull says that there is no room now, in the arena or among the events in flight, or that a reservation is still on
@@ -84,7 +84,7 @@ func (r *Reservation) lay(blocks []Block, heads int) {
 		r.heads = make([]byte, 0, heads) // now, because the vector will point into it
 	}
 	buf := r.heads[:0]
-	r.vector = vector{local: r.iovecs[:0], remote: r.mailbox.hello.ArenaAddr + r.mailbox.ring.span(r.first).offset}
+	r.vector = vector{local: r.iovecs[:0], remote: r.mailbox.base + r.mailbox.ring.span(r.first).offset}
 	for i := range blocks {
 		b, start := &blocks[i], len(buf)
 		buf = pad(buf, start-r.vector.total%blockAlign, blockAlign)
@@ -104,7 +104,7 @@ func (r *Reservation) First() uint64 { return r.first }
 // Bytes is how many bytes Copy has to write.
 func (r *Reservation) Bytes() int { return r.vector.left }
 
-// Copy writes the blocks into process pid. EFAULT, EPERM and ESRCH say that the handler took its arena away, may not be
+// Copy writes the blocks into process pid, or into a shared arena, whichever pid is. EFAULT, EPERM and ESRCH say that the handler took its arena away, may not be
 // written to, or is gone. That it succeeds does not say that the handler lives: only an answer does.
 func (r *Reservation) Copy(pid int) error {
 	for {
@@ -117,9 +117,17 @@ func (r *Reservation) Copy(pid int) error {
 // CopyChunk writes at most 1 MiB more and tells whether all is written.
 func (r *Reservation) CopyChunk(pid int) (done bool, err error) {
 	if !r.vector.done() {
-		err = r.vector.write(pid)
+		err = r.mailbox.write(pid, &r.vector)
 	}
 	return r.vector.done(), err
+}
+
+// write writes at most chunkBytes of a vector, into the handler's memory or what is shared with it.
+func (m *Mailbox) write(pid int, v *vector) error {
+	if m.shared != nil {
+		return m.shared.write(v)
+	}
+	return v.write(pid)
 }
 
 // Publish makes copied blocks events that the handler may take, and wakes it if it sleeps. A descriptor fd, -1 without

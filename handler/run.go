@@ -73,7 +73,11 @@ func run(f Func, opts []Option) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	const first = directcopy.FirstDescriptor
-	inbox, err := directcopy.Attach([4]int{first, first + 1, first + 2, first + 3}, size)
+	fds := []int{first, first + 1, first + 2, first + 3}
+	if os.Getenv("AEM_COPY") == "shared" {
+		fds = append(fds, first+4)
+	}
+	inbox, err := directcopy.Attach(fds, size)
 	if err != nil {
 		return err
 	}

@@ -152,7 +152,12 @@ func TestData(t *testing.T) {
 
 // TestGrow sends events that the arena does not hold yet, and small ones between.
 func TestGrow(t *testing.T) {
-	a := ready(t, "sum", directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 256<<20 + 4096})
+	t.Run("direct", func(t *testing.T) { testGrow(t, false) })
+	t.Run("shared", func(t *testing.T) { testGrow(t, true) })
+}
+
+func testGrow(t *testing.T, shared bool) {
+	a := ready(t, "sum", directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 256<<20 + 4096, Shared: shared})
 	data := bytes.Repeat([]byte{1, 2, 3, 5, 8, 13, 21}, 256<<20/7+1)
 	for _, size := range []int{10, 1 << 16, 1, 3 << 20, 256 << 20, 100} {
 		a.put(-1, directcopy.Block{Data: data[:size]})

@@ -97,7 +97,7 @@ static inline ssize_t aem_write(int fd, const void *data, size_t size);
  * The rest is how it is done: sections 1 to 3 as constants and structs, then the way of an event.
  */
 
-enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6 };
+enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6, AEM_ARENA = 7 };
 enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND_ERROR = 4 };
 enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6, AEM_KIND_GROW = 7 };
 enum { AEM_VERSION = 1, AEM_SLOTS = 64, AEM_MAX_BODY = 4096, AEM_PAGE_SIZE = 4096, AEM_WAIT_CHANNEL = 2 };
@@ -174,7 +174,7 @@ struct aem_inbox {
 	size_t wish; /* the size of arena that the last GROW asked for */
 	unsigned in_flight;
 	uint32_t taken, answered;
-	int passed; /* a descriptor whose event is still to be taken, or -1 */
+	int passed; /* a descriptor that is not used yet, an event's or a shared arena's, or -1 */
 	int ending; /* STOP came */
 	uint64_t number;
 	struct aem_event event;
@@ -360,23 +360,29 @@ static inline int aem_map_page(struct aem_inbox *in)
 	return 1;
 }
 
-/* aem_make_arena makes the memory that events land in, all its pages present: section 4. */
+/* aem_make_arena makes the memory that events land in, all its pages present: section 4. If a file was passed the arena is
+ * that. */
 static inline int aem_make_arena(struct aem_inbox *in, size_t size)
 {
-	size_t slack = size < AEM_HUGE_PAGE ? 0 : AEM_HUGE_PAGE;
+	int shared = in->passed >= 0;
+	size_t slack = shared || size < AEM_HUGE_PAGE ? 0 : AEM_HUGE_PAGE;
 	void *at;
 
 	size = size < 4096 ? 4096 : (size + 4095) & ~(size_t)4095;
-	at = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	at = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS,
+		  in->passed, 0);
 	if (at == MAP_FAILED)
 		return aem_broken("make arena", strerror(errno));
+	if (shared)
+		close(in->passed);
+	in->passed = -1;
 	in->arena = in->mapping = (char *)at;
 	in->arena_size = size;
 	in->mapping_size = size + slack;
-	if (slack) {
+	if (slack)
 		in->arena += -(uintptr_t)at & (AEM_HUGE_PAGE - 1);
+	if (size >= AEM_HUGE_PAGE)
 		madvise(in->arena, size, MADV_HUGEPAGE); /* a kernel without them refuses; small pages do */
-	}
 	if (madvise(in->arena, size, MADV_POPULATE_WRITE) < 0)
 		return aem_broken("make arena", strerror(errno));
 	return 1;
@@ -420,15 +426,16 @@ static inline int aem_grow(struct aem_inbox *in)
 /* aem_start is sections 1 and 4: 1 when events may come, 0 if none will, -1. */
 static inline int aem_start(struct aem_inbox *in, unsigned in_flight)
 {
-	const char *wish = getenv("AEM_ARENA_SIZE");
+	const char *wish = getenv("AEM_ARENA_SIZE"), *copy = getenv("AEM_COPY");
+	int shared = copy && strcmp(copy, "shared") == 0;
 	struct sigaction action;
 	int fd, ok;
 
-	for (fd = AEM_CHANNEL; fd <= AEM_ANSWERS; fd++)
+	for (fd = AEM_CHANNEL; fd <= (shared ? AEM_ARENA : AEM_ANSWERS); fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	unsetenv("AEM_ABI"); /* programs that the handler starts are not started by aem-exec */
 	memset(in, 0, sizeof *in);
-	in->passed = -1;
+	in->passed = shared ? AEM_ARENA : -1;
 	in->in_flight = in_flight;
 	in->event.fate = &in->fate;
 	memset(&action, 0, sizeof action);

@@ -164,7 +164,7 @@ class _Broken(Exception):
     """The supervisor cannot be understood."""
 
 
-_CHANNEL, _PAGE, _WAITER, _ANSWERS = 3, 4, 5, 6
+_CHANNEL, _PAGE, _WAITER, _ANSWERS, _ARENA = 3, 4, 5, 6, 7
 _HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY, _GROW = 1, 2, 3, 4, 5, 6, 7
 _DONE, _RETRY, _FAIL = 1, 2, 3
 _MAGIC, _BLOCK_MAGIC = 0x314D4541, 0x454D4541
@@ -226,21 +226,28 @@ class _Inbox:
         self.words = memoryview(self.page).cast("I")
         self.answers = memoryview(self.page)[_ANSWER_RING:].cast("Q")
         self.taken = self.answered = 0  # the page has them modulo 2^32
-        self.passed = None  # a descriptor whose event is still to be taken
+        # A descriptor that is not used yet: an event's, or a shared arena's.
+        self.passed = _ARENA if os.environ.get("AEM_COPY") == "shared" else None
         self.ending = self.stopped = False
         self.in_flight = in_flight
         self.wish = arena_size  # the size of the arena that is wanted
         self.make_arena()
 
     def make_arena(self):
-        """Makes the memory that events land in, with all its pages present: section 4."""
+        """Makes the memory that events land in, or maps that which was passed, with all its pages present: section 4."""
         self.arena = None  # the one before goes first, unless a function kept a view of it
         size = max(self.wish, 4096) + -self.wish % 4096
-        slack = _HUGE_PAGE if size >= _HUGE_PAGE else 0
-        mapping = mmap.mmap(-1, size + slack, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
-        skip = -address % _HUGE_PAGE if slack else 0
-        if slack:
+        huge, skip = size >= _HUGE_PAGE, 0
+        if self.passed is not None:
+            mapping = mmap.mmap(self.passed, size)
+            os.close(self.passed)
+            self.passed = None
+            address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
+        else:
+            mapping = mmap.mmap(-1, size + huge * _HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
+            skip = -address % _HUGE_PAGE if huge else 0
+        if huge:
             with contextlib.suppress(OSError):  # a kernel without them refuses; small pages do
                 mapping.madvise(mmap.MADV_HUGEPAGE, skip, size)
         try:

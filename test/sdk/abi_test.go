@@ -63,8 +63,9 @@ func TestFates(t *testing.T) {
 
 // TestData sends events of many sizes through an arena that they wrap several times, and compares checksums.
 func TestData(t *testing.T) {
-	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, append(teller, "8"), arena(2<<20)) // from 2 MiB on it is aligned otherwise
+	eachCopy(t, func(t *testing.T, teller []string, o directcopy.Options) {
+		o.ArenaSize = 2 << 20 // from here on it is aligned otherwise
+		a := ready(t, append(teller, "8"), o)
 		var queue []directcopy.Block
 		want := map[uint64]string{}
 		for i, size := range []int{0, 1, 63, 64, 1024, 900 << 10, 65, 4095, 300_000, 900 << 10, 7, 1_500_000, 0, 5, 900 << 10} {
@@ -103,8 +104,9 @@ func TestReplies(t *testing.T) {
 
 // TestGrow sends events that the arena does not hold yet, up to 256 MiB, and small ones between.
 func TestGrow(t *testing.T) {
-	forEach(t, func(t *testing.T, teller []string) {
-		a := ready(t, append(teller, "3"), directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 256<<20 + 4096})
+	eachCopy(t, func(t *testing.T, teller []string, o directcopy.Options) {
+		o.ArenaSize, o.ArenaMax = 1<<16, 256<<20+4096
+		a := ready(t, append(teller, "3"), o)
 		data := bytes.Repeat([]byte{1, 2, 3, 5, 8, 13, 21}, 256<<20/7+1)
 		for _, size := range []int{10, 1 << 16, 1, 3 << 20, 1 << 16, 256 << 20, 100} {
 			a.put(-1, said("done"), said("done"))
@@ -124,9 +126,10 @@ func TestGrow(t *testing.T) {
 
 // TestGrowWithoutMemory asks for more than the handler can get.
 func TestGrowWithoutMemory(t *testing.T) {
-	forEach(t, func(t *testing.T, teller []string) {
+	eachCopy(t, func(t *testing.T, teller []string, o directcopy.Options) {
+		o.ArenaSize, o.ArenaMax = 1<<16, 512<<20
 		limited := append([]string{"/bin/sh", "-c", `ulimit -v 400000; exec "$0" "$@"`}, teller...)
-		a := ready(t, limited, directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 512 << 20})
+		a := ready(t, limited, o)
 		check(t, a.box.Grow(512<<20))
 		a.end()
 		a.cmd.Wait()
@@ -138,13 +141,14 @@ func TestGrowWithoutMemory(t *testing.T) {
 
 // TestGrowAtTheEnd ends a handler that has just been told to grow.
 func TestGrowAtTheEnd(t *testing.T) {
-	forEach(t, func(t *testing.T, teller []string) {
+	eachCopy(t, func(t *testing.T, teller []string, o directcopy.Options) {
+		o.ArenaSize, o.ArenaMax = 1<<16, 1<<20
 		for _, end := range []func(a *agent) error{
 			func(a *agent) error { return a.box.Stop() },
 			func(a *agent) error { return a.box.Close() },
 			func(a *agent) error { return a.cmd.Process.Signal(syscall.SIGTERM) },
 		} {
-			a := ready(t, teller, directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 1 << 20})
+			a := ready(t, teller, o)
 			check(t, a.cmd.Process.Signal(syscall.SIGSTOP))
 			check(t, a.box.Grow(1<<20))
 			check(t, end(a))

@@ -178,12 +178,16 @@ func (a *agent) end() {
 	}
 }
 
-// drain receives, and does not answer, until the handler is gone.
+// drain goes through what a handler that ends still says.
 func (a *agent) drain() {
 	a.t.Helper()
 	for {
-		if _, err := a.box.Receive(); err == io.EOF {
+		progress, err := a.box.Receive()
+		if err == io.EOF {
 			return
+		}
+		if progress == directcopy.Greeted {
+			a.box.Prove(a.cmd.Process.Pid) //nolint:errcheck // it may be gone by now
 		}
 		a.wait()
 	}

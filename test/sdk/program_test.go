@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aem-exec/aem-exec/directcopy"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
@@ -103,6 +104,14 @@ func forEach(t *testing.T, test func(t *testing.T, teller []string)) {
 			test(t, teller.command(t, teller.source))
 		})
 	}
+}
+
+// eachCopy is forEach with an arena of the handler's, and with one that is shared.
+func eachCopy(t *testing.T, test func(t *testing.T, teller []string, o directcopy.Options)) {
+	forEach(t, func(t *testing.T, teller []string) {
+		t.Run("direct", func(t *testing.T) { test(t, teller, directcopy.Options{}) })
+		t.Run("shared", func(t *testing.T) { test(t, teller, directcopy.Options{Shared: true}) })
+	})
 }
 
 func check(t testing.TB, err error) {

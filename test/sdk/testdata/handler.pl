@@ -99,25 +99,31 @@ sub receive {
     exit 0 if $got <= 0;
     my ($magic, $version, $kind, undef, $number) = unpack 'LSSLL', $message;
     die "a message that is not of ABI 1\n" if $got != 16 || $magic != 0x314d4541 || $version != 1;
-    $passed = unpack 'x16 l', $control if $kind == $DESCRIPTOR;
+    $passed = unpack 'x16 l', $control if unpack 'Q', $control; # the length of what came with it
     $ending = 1 if $kind == $STOP;
     $wish = $number if $kind == $GROW;
     return $kind;
 }
 
-# hello makes an arena, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS and MADV_POPULATE_WRITE, and proves it: section 4.
+# hello makes an arena, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS or MAP_SHARED of what was passed, and
+# MADV_POPULATE_WRITE, and proves it: section 4.
 my ($arena, $arena_size);
 
 sub hello {
     sys('munmap', $MUNMAP, $arena, $arena_size) if $arena;
     $arena_size = 0 + $_[0]; # a string would be a pointer to syscall
-    $arena = sys('mmap', $MMAP, 0, $arena_size, 3, 0x22, -1, 0);
+    $arena = sys('mmap', $MMAP, 0, $arena_size, 3, defined $passed ? (1, $passed) : (0x22, -1), 0);
+    POSIX::close($passed) if defined $passed;
+    $passed = undef;
     sys('madvise', $MADVISE, $arena, $arena_size, 23);
     tell_supervisor($HELLO, 0, pack 'QQLLLL', $arena, $arena_size, $$, syscall($GETTID), $ARGV[0] // 1, 0);
     while ((my $kind = receive()) != $NONCE) { exit 0 if $kind == $STOP }
     tell_supervisor($NONCE, 0, peek($arena, 16));
 }
 
+if (($ENV{AEM_COPY} // '') eq 'shared') {
+    $passed = 7;
+}
 hello($ENV{AEM_ARENA_SIZE} // 1 << 20);
 
 # Section 7.
