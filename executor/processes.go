@@ -89,12 +89,20 @@ func (s *Spec) Ahead() int {
 // most is how many processes there may be at once, those that wait for their event included.
 func (c *processes) most() int { return c.pool.spec.Ahead() + c.pool.spec.Concurrency }
 
+// spareSlots is how many slots there may be beyond that, of processes that are gone and not cleaned up after yet.
+const spareSlots = 8
+
+// roomForOne reports whether one process more may be made, and has a slot.
+func (c *processes) roomForOne() bool {
+	return len(c.live) < c.most() && (len(c.free) > 0 || len(c.slots) < c.most()+spareSlots)
+}
+
 func (c *processes) ready(head *aem.Activation) bool {
 	spec := &c.pool.spec
 	if c.stopped || c.busy >= spec.Concurrency || c.quarantined() {
 		return false
 	}
-	return c.pick(head) != nil || spec.Life != Resident && !c.again.Set() && len(c.live) < c.most()
+	return c.pick(head) != nil || spec.Life != Resident && !c.again.Set() && c.roomForOne()
 }
 
 // pick is the process that an activation would be given to. A connection goes only to one that has nothing else: if
@@ -212,7 +220,7 @@ func (c *processes) fill() {
 			ahead++
 		}
 	}
-	for ; ahead < c.pool.spec.Ahead() && len(c.live) < c.most(); ahead++ {
+	for ; ahead < c.pool.spec.Ahead() && c.roomForOne(); ahead++ {
 		c.make(nil)
 	}
 }
@@ -273,6 +281,8 @@ func (c *processes) recycle(s *slot) {
 		c.work.Loop.Post(func() {
 			if empty {
 				c.free = append(c.free, s)
+				c.fill()
+				c.pool.loop.Wake(c.pool)
 				return
 			}
 			c.work.Alarms.After(new(timing.Alarm), leftWait, func() { c.recycle(s) })
