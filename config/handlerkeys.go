@@ -66,7 +66,7 @@ func processKeys(s *executor.Spec) []key {
 			key{"size", size(&s.ArenaSize, 4096), "1MiB", "Memory that events are copied into."},
 			key{"max", size(&s.ArenaMax, 4096), "64MiB", "What it may grow to."},
 			key{"alloc", choice(new(string), []string{"supervisor"}, "app"), "supervisor", "Who says where an event lands."},
-			key{"copy", choice(new(string), []string{"direct"}, "shared"), "direct", "How it gets there."},
+			key{"copy", choice(&s.Copy, []executor.Copy{executor.DirectCopy, executor.SharedCopy}), "direct", "How it gets there: into the handler's own memory, or into memory that both sides map, for hosts that refuse the first."},
 		), nil, "The handler's memory for events, with handover `direct`."},
 		{"nice", later, nil, "Scheduling priority of the process."},
 		{"ioprio", later, nil, "Its priority at block devices."},

@@ -81,8 +81,8 @@ aem.toml:7: app.web.handler.h.success: want a list of exit statuses from 0 to 25
 	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"none\"\nbackoff.max = \"1ms\"\nrestart = { first = \"1h\" }\narena.max = \"4K\"", unseen: true, want: `aem.toml:4: app.web.handler.h.backoff: max is less than first
 aem.toml:5: app.web.handler.h.restart: max is less than first
 aem.toml:6: app.web.handler.h.arena: max is less than size`},
-	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"direct\"\narena = { copy = \"shared\", alloc = \"app\" }", want: `aem.toml:4: app.web.handler.h.arena.alloc: "app" is not supported yet
-aem.toml:4: app.web.handler.h.arena.copy: "shared" is not supported yet`},
+	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"direct\"\narena = { copy = \"shard\", alloc = \"app\" }", want: `aem.toml:4: app.web.handler.h.arena.alloc: "app" is not supported yet
+aem.toml:4: app.web.handler.h.arena.copy: "shard" is not one of direct, shared (did you mean shared?)`},
 	{text: "[app.web.handler.h]\nagent = \"callback\"\nexec = [\"h\"]\nsize = 2\numask = \"0022\"", want: `aem.toml:1: app.web.handler.h: call is missing: the function to run
 aem.toml:3: app.web.handler.h: exec is for process
 aem.toml:4: app.web.handler.h: size is for capsule and resident: use concurrency

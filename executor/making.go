@@ -134,7 +134,7 @@ const onceArena = 64 << 10
 // one's event is known; a capsule's grows if it must.
 func (p *process) arena() directcopy.Options {
 	spec := &p.crew.pool.spec
-	o := directcopy.Options{ArenaSize: int(spec.ArenaSize), ArenaMax: int(spec.ArenaMax)}
+	o := directcopy.Options{ArenaSize: int(spec.ArenaSize), ArenaMax: int(spec.ArenaMax), Shared: spec.Copy == SharedCopy}
 	switch a := p.bound; {
 	case spec.Life == Resident:
 	case a == nil:

@@ -38,6 +38,15 @@ const (
 	None   Handover = "none"   // nothing but facts
 )
 
+// Copy is how an event gets into a handler's arena.
+type Copy string
+
+// The ways of copying. The zero Copy is a direct one.
+const (
+	DirectCopy Copy = "direct" // into the handler's own memory
+	SharedCopy Copy = "shared" // into memory that both map: for hosts that refuse the other, and apps not trusted with a thread of ours
+)
+
 // Leftover is what happens to processes that outlive the main process of their agent.
 type Leftover string
 
@@ -96,6 +105,7 @@ type Spec struct {
 
 	ArenaSize int64 // bytes
 	ArenaMax  int64
+	Copy      Copy
 }
 
 // Account is what an app's processes run under, beside their handlers' own keys.

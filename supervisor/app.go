@@ -139,7 +139,8 @@ func (s *Supervisor) watchMemory(a *app) error {
 // openPools makes the pools of the app's handlers.
 func (s *Supervisor) openPools(a *app) error {
 	var errs []error
-	if i := slices.IndexFunc(a.spec.Handlers, func(h executor.Spec) bool { return h.Handover == executor.Direct }); i >= 0 {
+	direct := func(h executor.Spec) bool { return h.Handover == executor.Direct && h.Copy != executor.SharedCopy }
+	if i := slices.IndexFunc(a.spec.Handlers, direct); i >= 0 {
 		if err := a.work.ProbeDirect(); err != nil {
 			return placed(err, "app", a.spec.Name, "handler", a.spec.Handlers[i].Name, "handover")
 		}

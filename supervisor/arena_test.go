@@ -11,10 +11,12 @@ import (
 // TestEventsLargerThanTheArena_R041_R088 has events of every size reach every life: arenas are as large as they must
 // be, up to the handler's limit.
 func TestEventsLargerThanTheArena_R041_R088(t *testing.T) {
-	for _, life := range []executor.Life{executor.Cold, executor.Capsule, executor.Resident} {
-		t.Run(string(life), func(t *testing.T) {
+	lives := []executor.Life{executor.Cold, executor.Capsule, executor.Resident}
+	for i := range 2 * len(lives) {
+		life, way := lives[i/2], []executor.Copy{executor.DirectCopy, executor.SharedCopy}[i%2]
+		t.Run(string(life)+" "+string(way), func(t *testing.T) {
 			h := role(t, "size")
-			h.Life, h.Size, h.ArenaSize, h.ArenaMax = life, 1, 128<<10, 16<<20
+			h.Life, h.Size, h.ArenaSize, h.ArenaMax, h.Copy = life, 1, 128<<10, 16<<20, way
 			r := startRun(t, nil, topicApp(h))
 			for _, size := range []int{0, 1, 64 << 10, 100 << 10, 1 << 20, 3 << 20, 15 << 20, 17} {
 				fate := r.emit("a/t", string(make([]byte, size)))
