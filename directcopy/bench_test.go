@@ -25,14 +25,14 @@ func benchmarkPut(b *testing.B, shared bool, events, size int) {
 	b.SetBytes(int64(events * size))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := roundTrip(m, inbox, blocks, answers); err != nil {
+		if err := roundTrip(m, inbox, blocks, nil, answers); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 // roundTrip publishes, takes and answers blocks. Nobody sleeps, so nobody rings.
-func roundTrip(m *Mailbox, inbox *Inbox, blocks []Block, answers []Answer) error {
+func roundTrip(m *Mailbox, inbox *Inbox, blocks []Block, reply []byte, answers []Answer) error {
 	m.page.supervisorSleeps.Store(0)
 	r, err := m.Reserve(blocks)
 	if err != nil {
@@ -49,7 +49,7 @@ func roundTrip(m *Mailbox, inbox *Inbox, blocks []Block, answers []Answer) error
 		if err != nil {
 			return err
 		}
-		if err = inbox.Answer(Answer{Number: e.Number, Outcome: Done}); err != nil {
+		if err = inbox.Answer(Answer{Number: e.Number, Outcome: Done, Reply: reply}); err != nil {
 			return err
 		}
 	}
@@ -79,6 +79,20 @@ func BenchmarkMemcpy(b *testing.B) {
 			b.SetBytes(int64(size))
 			for b.Loop() {
 				copy(to, from)
+			}
+		})
+	}
+}
+
+// BenchmarkReply is an event without data, and a reply to it.
+func BenchmarkReply(b *testing.B) {
+	for _, size := range []int{0, 64, maxBody, 16 * maxBody} { // more the channel does not hold at once
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			m, inbox := pair(b, 1<<16, 1)
+			reply, answers := make([]byte, size), make([]Answer, 0, 1)
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				check(b, roundTrip(m, inbox, make([]Block, 1), reply, answers))
 			}
 		})
 	}

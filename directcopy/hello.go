@@ -24,7 +24,7 @@ type Progress uint8
 
 // What Receive reports.
 const (
-	Nothing Progress = iota // no message, for now
+	Nothing Progress = iota // no step, for now
 	Greeted                 // the handler said hello: Prove is next
 	Proved                  // the handler is ready for events
 )

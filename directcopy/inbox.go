@@ -239,7 +239,7 @@ func (b *Inbox) Answer(a Answer) error {
 }
 
 func (b *Inbox) send(k kind, number uint32, body []byte) error {
-	err := sys.SendMessage(b.channel, appendMessage(nil, k, number, body), true)
+	err := sys.SendMessage(b.channel, appendMessage(b.message[:0], k, number, body), true)
 	if err == syscall.EPIPE || err == syscall.ECONNRESET {
 		return io.EOF
 	}

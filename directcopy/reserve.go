@@ -20,7 +20,7 @@ var ErrFull = errors.New("reserve: no room")
 var ErrGrow = errors.New("reserve: the event is larger than the arena is now")
 
 // ErrTooLarge says that there never will be room: the event is larger than the arena may become.
-var ErrTooLarge = errors.New("reserve: the event is larger than the arena")
+var ErrTooLarge = errors.New("reserve: the event is larger than the arena may become")
 
 // Reservation is a run of blocks with places in the arena. A mailbox has one at a time: from Reserve to Publish or
 // Cancel.
