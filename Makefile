@@ -2,7 +2,8 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
-GROUPS   ?= spawn dispatch copy
+GROUPS   ?= spawn dispatch copy peers
+PEERS    ?= ucspi-tcp openbsd-inetd nginx-light fcgiwrap socat systemd
 
 # Root has everything that the tests ask of a host, so that it may skip none.
 AEM_TEST_NOSKIP ?= $(if $(filter 0,$(shell id -u)),1)
@@ -41,8 +42,15 @@ fuzz:
 		done; \
 	done
 
-bench:
+bench: bin/peers
 	$(GO) run ./bench $(GROUPS)
+
+# What the benchmarks compare with, where apt-get is there and may install; a peer that is missing is named and left out.
+# xinetd cannot be installed beside openbsd-inetd: it is unpacked.
+bin/peers:
+	-apt-get install -y -qq --no-install-recommends $(PEERS)
+	mkdir -p $@
+	-cd $@ && apt-get download -qq xinetd && dpkg -x xinetd_*.deb .
 
 generate:
 	$(GO) generate ./...

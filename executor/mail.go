@@ -71,7 +71,7 @@ func (p *process) give(batch []*aem.Activation) {
 	switch {
 	case errors.Is(err, directcopy.ErrGrow) && len(p.flights) == 0:
 		c.takeBack(batch[1:])
-		p.grow(batch[0])
+		p.grow(batch[0], c.blockBuf[0].Size())
 		return
 	case errors.Is(err, directcopy.ErrFull), errors.Is(err, directcopy.ErrGrow):
 		p.full = true // until it answers
@@ -97,10 +97,11 @@ func (p *process) give(batch []*aem.Activation) {
 	c.work.Copier.Copy(r, p.pid, p)
 }
 
-// grow has the process make a larger arena, for an activation that it is given then. The hello begins anew.
-func (p *process) grow(a *aem.Activation) {
+// grow has the process make an arena with room for an activation of size bytes, which it is given then. The hello
+// begins anew.
+func (p *process) grow(a *aem.Activation, size int) {
 	c := p.crew
-	if err := p.mailbox.Grow(blockBytes(a)); err != nil {
+	if err := p.mailbox.Grow(size); err != nil {
 		p.refuse(a, err)
 		return
 	}
