@@ -29,6 +29,9 @@ type posted struct {
 	err     error // of a watcher
 }
 
+// batchArena has room for all of a batch.
+var batchArena = directcopy.Options{ArenaSize: 1 << 20}
+
 func (b *bench) newPosted() (p *posted, err error) {
 	program, err := b.compile("stamp")
 	if err != nil {
@@ -38,7 +41,7 @@ func (b *bench) newPosted() (p *posted, err error) {
 	for i := range p.blocks {
 		p.blocks[i].Data = make([]byte, batchBytes)
 	}
-	if p.box, err = directcopy.NewMailbox(); err != nil {
+	if p.box, err = directcopy.NewMailbox(batchArena); err != nil {
 		return nil, err
 	}
 	if p.poller, err = source.NewPoller(); err != nil {
@@ -53,7 +56,7 @@ func (b *bench) newPosted() (p *posted, err error) {
 		defer file.Close()
 		p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, file)
 	}
-	p.cmd.Stderr, p.cmd.Env = os.Stderr, directcopy.Environment(1<<20)
+	p.cmd.Stderr, p.cmd.Env = os.Stderr, batchArena.Environment()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

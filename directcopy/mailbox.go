@@ -39,9 +39,6 @@ func (o Options) Environment() []string {
 	return env
 }
 
-// Environment is that of a handler whose arena does not grow.
-func Environment(arenaSize int) []string { return Options{ArenaSize: arenaSize}.Environment() }
-
 // Mailbox is the supervisor's end of one agent process. It has one owner, who makes it before the process, lets it
 // follow the hello with Receive, and closes it after the process is gone; only Reservation.Copy may run elsewhere.
 type Mailbox struct {
@@ -69,14 +66,10 @@ type Mailbox struct {
 }
 
 // NewMailbox makes the page, the channel and the two eventfds of an agent process that is about to be made. It takes
-// the options that its environment was made from; without them the arena does not grow.
-func NewMailbox(options ...Options) (m *Mailbox, err error) {
+// the options that its environment is made from.
+func NewMailbox(o Options) (m *Mailbox, err error) {
 	m = &Mailbox{channel: -1, doorbell: -1, answersFD: -1, handler: []int{-1, -1, -1, -1}}
 	m.reservation.mailbox = m
-	var o Options
-	if len(options) > 0 {
-		o = options[0]
-	}
 	m.max = uint64(o.max())
 	if err = m.open(); err == nil && o.Shared {
 		err = m.share(o.size())

@@ -242,7 +242,7 @@ func TestStopWithEvent(t *testing.T) {
 
 // TestPageSealed makes sure that the handler cannot cut the page off; a hole in it reads as zeros.
 func TestPageSealed(t *testing.T) {
-	m, err := NewMailbox()
+	m, err := NewMailbox(Options{})
 	check(t, err)
 	defer m.Close()
 	page := m.Handler()[1]
