@@ -151,8 +151,8 @@ func (p *process) record() error {
 	}
 	place, err := census.enter(p.pid)
 	if err != nil {
-		p.kill()
-		sys.WaitPIDFD(p.pidfd, false) //nolint:errcheck // it is being killed; nothing else can wait for it
+		sys.PidfdSendSignal(p.pidfd, syscall.SIGKILL) //nolint:errcheck // it has just ended by itself
+		sys.WaitPIDFD(p.pidfd, false)                 //nolint:errcheck // it is being killed; nothing else can wait for it
 		return fmt.Errorf("write process down: %w", err)
 	}
 	p.place = place + 1

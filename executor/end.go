@@ -100,7 +100,7 @@ func (p *process) terminate() {
 
 // kill ends the process and all that its slot holds.
 func (p *process) kill() {
-	if p.pidfd == 0 || p.zombie {
+	if !p.here || p.pidfd == 0 || p.zombie {
 		return // still on the lane, or gone
 	}
 	p.leave()

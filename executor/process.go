@@ -31,6 +31,7 @@ type process struct {
 	full    bool // its arena has no room until it answers
 	ending  bool
 
+	here    bool // made, and not on the lane any more: until then the lane writes what follows
 	pid     int
 	pidfd   int
 	mailbox *directcopy.Mailbox     // nil unless direct
@@ -68,6 +69,7 @@ func (p *process) make(m *spawn.Maker) {
 // made goes on with a process that the lane has made, or has not.
 func (p *process) made(err error) {
 	c := p.crew
+	p.here = true
 	if err == nil {
 		err = p.watch()
 	}
@@ -82,7 +84,10 @@ func (p *process) made(err error) {
 	} else {
 		c.work.Alarms.After(&p.deadline, c.pool.spec.ReadyTimeout, p.notReady)
 	}
-	if c.stopped && !p.used {
+	switch {
+	case c.killed:
+		p.kill()
+	case c.stopped && !p.used:
 		p.end()
 	}
 }

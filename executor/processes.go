@@ -44,6 +44,7 @@ type processes struct {
 	failedAt int64        // when the wait after the last of them ends
 	again    timing.Alarm // set while no process is made because of that
 	stopped  bool
+	killed   bool // what the lane still makes is to be killed too
 }
 
 func newProcesses(w *Workplace, p *Pool) (*processes, error) {
@@ -316,6 +317,7 @@ func (c *processes) stop() {
 }
 
 func (c *processes) kill() {
+	c.killed = true
 	c.stop()
 	for _, p := range slices.Clone(c.live) {
 		p.kill()
@@ -335,7 +337,7 @@ func (c *processes) close() {
 // one of its processes is in no state to answer.
 func (c *processes) outOfMemory() {
 	for _, p := range slices.Clone(c.live) {
-		if p.pidfd != 0 && p.slot.blame(true) == aem.ReasonOOM {
+		if p.here && p.pidfd != 0 && p.slot.blame(true) == aem.ReasonOOM {
 			p.why = aem.ReasonOOM
 			p.kill()
 		}
