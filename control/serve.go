@@ -92,7 +92,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // connection serves one client from its first request to its end.
 func (s *server) connection(ctx context.Context, u *net.UnixConn) {
-	defer u.Close()
+	defer u.Close() //nolint:errcheck // it is given up whatever close returns
 	c := newConn(u, s.patience, s.room)
 	peer, err := peerOf(u)
 	if err != nil {

@@ -27,10 +27,10 @@ func newArena(size int) (arena, mapping []byte, err error) {
 	if slack > 0 {
 		skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(mapping))) % hugePage)
 		arena = mapping[skip : skip+size : skip+size]
-		sys.AdviseHugepage(arena) // a kernel without them refuses; small pages do
+		sys.AdviseHugepage(arena) //nolint:errcheck // a kernel without them refuses; small pages do
 	}
 	if err = sys.Populate(arena); err != nil {
-		sys.Munmap(mapping)
+		sys.Munmap(mapping) //nolint:errcheck // the range is mapped
 		return nil, nil, fmt.Errorf("make arena: %w", err)
 	}
 	return arena, mapping, nil
@@ -45,10 +45,10 @@ func mapArena(size, file int) (arena []byte, err error) {
 		return nil, fmt.Errorf("map shared arena: %w", err)
 	}
 	if size >= hugePage {
-		sys.AdviseHugepage(arena)
+		sys.AdviseHugepage(arena) //nolint:errcheck // a kernel without them refuses; small pages do
 	}
 	if err = sys.Populate(arena); err != nil {
-		sys.Munmap(arena)
+		sys.Munmap(arena) //nolint:errcheck // the range is mapped
 		return nil, fmt.Errorf("map shared arena: %w", err)
 	}
 	return arena, nil

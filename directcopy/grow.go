@@ -39,7 +39,7 @@ func (m *Mailbox) sendGrow(size uint64) error {
 	}
 	defer sys.Close(file)
 	if err = m.send(kindGrow, uint32(size), file); err != nil {
-		sys.Munmap(bytes)
+		sys.Munmap(bytes) //nolint:errcheck // the range is mapped
 		return err
 	}
 	m.shared.replace(bytes)

@@ -76,7 +76,7 @@ func testGrow(t *testing.T, o Options) {
 		t.Errorf("reserve more than the arena may become = %v", err)
 	}
 	check(t, m.Stop())
-	if err := <-ended; err != io.EOF {
+	if err := <-ended; !errors.Is(err, io.EOF) {
 		t.Errorf("take after stop: %v", err)
 	}
 }
@@ -129,7 +129,7 @@ func TestGrowAtTheEnd(t *testing.T) {
 		m, b := pairOf(t, Options{ArenaSize: 1 << 16, ArenaMax: 1 << 20}, 1)
 		check(t, m.Grow(1<<20))
 		end(m, b)
-		if err := <-serve(b); err != io.EOF {
+		if err := <-serve(b); !errors.Is(err, io.EOF) {
 			t.Errorf("take = %v, want the end", err)
 		}
 	}

@@ -79,13 +79,13 @@ func (m *Mailbox) hear(msg message) (progress Progress, err error) {
 // receive reads one message; ok is false when there is none.
 func (m *Mailbox) receive() (msg message, ok bool, err error) {
 	n, err := sys.ReceiveMessage(m.channel, m.message[:])
-	if err == syscall.ECONNRESET {
+	if errors.Is(err, syscall.ECONNRESET) {
 		// The handler ended with messages of ours unread. That is told once, before what it sent itself
 		// (net/core/datagram.c, __skb_try_recv_datagram).
 		n, err = sys.ReceiveMessage(m.channel, m.message[:])
 	}
 	switch {
-	case err == syscall.EAGAIN:
+	case errors.Is(err, syscall.EAGAIN):
 		return msg, false, nil
 	case err != nil:
 		return msg, false, fmt.Errorf("read message: %w", err)

@@ -1,6 +1,7 @@
 package directcopy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -204,7 +205,7 @@ func (b *Inbox) receive() (msg message, err error) {
 		}
 		b.passed = fd
 	}
-	if err == nil && n == 0 || err == syscall.ECONNRESET { // reset: it ended with messages of ours unread
+	if err == nil && n == 0 || errors.Is(err, syscall.ECONNRESET) { // reset: it ended with messages of ours unread
 		return msg, io.EOF
 	}
 	if err != nil {
@@ -253,7 +254,7 @@ func (b *Inbox) send(k kind, number uint32, body []byte) error {
 // the thread that sleeps in Take.
 func (b *Inbox) Stop() {
 	b.stopped.Store(true)
-	sys.ShutdownRead(b.channel)
+	sys.ShutdownRead(b.channel) //nolint:errcheck // it is shut down when the supervisor is gone
 }
 
 // Close gives everything back. Events that were taken are gone with the arena.
@@ -264,7 +265,7 @@ func (b *Inbox) Close() {
 		}
 	}
 	if b.page != nil {
-		b.page.unmap()
+		b.page.unmap() //nolint:errcheck // the range is mapped
 	}
 	b.dropArena()
 }

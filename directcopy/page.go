@@ -1,6 +1,7 @@
 package directcopy
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"syscall"
@@ -122,7 +123,7 @@ func wake(sleeps *atomic.Uint32, eventfd int) error {
 	if sleeps.Load() == 0 || sleeps.Swap(0) == 0 {
 		return nil
 	}
-	if err := sys.EventfdAdd(eventfd); err != nil && err != syscall.EAGAIN { // EAGAIN: it is more than rung
+	if err := sys.EventfdAdd(eventfd); err != nil && !errors.Is(err, syscall.EAGAIN) { // EAGAIN: it is more than rung
 		return fmt.Errorf("wake the other side: %w", err)
 	}
 	return nil

@@ -63,7 +63,7 @@ func run(f Func, opts []Option) error {
 	if err != nil {
 		size = defaultArena
 	}
-	os.Unsetenv("AEM_ABI") // programs that f starts are not started by aem-exec
+	os.Unsetenv("AEM_ABI") //nolint:errcheck // it refuses impossible names only. Programs that f starts are not started by aem-exec
 	o := options{inFlight: 1}
 	for _, opt := range opts {
 		opt(&o)

@@ -100,7 +100,7 @@ func acceptThrough(t *testing.T, make func(*testing.T, int) shortage) {
 	for len(d.detected) < clients {
 		d.until(t, "going on", func() bool { return len(d.detected) > accepted })
 		accepted = len(d.detected)
-		d.desk.close()
+		d.close()
 	}
 	if took := time.Since(began); took < acceptRetry/2 {
 		t.Errorf("it went on after %v, want a pause of %v", took, acceptRetry)
