@@ -35,7 +35,7 @@ func TestMemoryTooSmallForItsCapsulesIsTold(t *testing.T) {
 	h := role(t, "done")
 	h.Life, h.Size = executor.Capsule, 16
 	a := topicApp(h)
-	a.Limits.Memory = 16 << 20
+	a.Limits.Memory = 8 << 20
 	r := startRun(t, nil, a)
 	r.logged("memory is too small for size = 16")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/directcopy"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
 )
 
@@ -19,8 +20,8 @@ import (
 //     step 4 does. The parked thread finds that it has lost the loop, and ends, if the copy ever returns.
 //   - Large copies are made on a thread of the app's own, a megabyte at a time; the loop sees that one makes no headway.
 //
-// Either way the process is ended, the app is given no direct copies while it holds a thread of ours, and the threads
-// that may be held at once are bounded.
+// A thread that only waits for its turn on a busy machine is let be: it is not asleep. Else the process is ended, the app
+// is given no direct copies while it holds a thread of ours, and the threads that may be held at once are bounded.
 const (
 	inlineBytes = 64 << 10              // larger copies take the app's thread
 	stuckAfter  = 50 * time.Millisecond // and no page came
@@ -52,10 +53,13 @@ func (c *copier) Copy(r *directcopy.Reservation, pid int, o executor.CopyOwner) 
 // copyElsewhere makes a large copy on a goroutine of its own, one for each copy: next to a copy that long, starting it
 // costs nothing. The loop looks whether it makes headway.
 func (c *copier) copyElsewhere(r *directcopy.Reservation, pid int, o executor.CopyOwner) {
-	var chunks atomic.Int64
+	var chunks, tid atomic.Int64
 	var alarm timing.Alarm
 	stuck := false
 	go func() {
+		runtime.LockOSThread() // so that the loop can look at the thread
+		defer runtime.UnlockOSThread()
+		tid.Store(int64(sys.Gettid()))
 		err := copyChunks(r, pid, &chunks)
 		c.s.Post(func() {
 			alarm.Stop()
@@ -70,7 +74,7 @@ func (c *copier) copyElsewhere(r *directcopy.Reservation, pid int, o executor.Co
 	last := int64(-1)
 	var look func()
 	look = func() {
-		if now := chunks.Load(); now != last {
+		if now := chunks.Load(); now != last || tid.Load() == 0 || !sys.Sleeps(int(tid.Load())) {
 			last = now
 			c.s.alarms.After(&alarm, stuckAfter, look)
 			return
@@ -97,6 +101,7 @@ func copyChunks(r *directcopy.Reservation, pid int, chunks *atomic.Int64) error 
 type watchdog struct {
 	s      *Supervisor
 	state  atomic.Uint64
+	tid    atomic.Int64       // of the thread that has the loop
 	owner  executor.CopyOwner // of the copy under way; written before state says so
 	awake  atomic.Bool        // run looks; else it waits for wake
 	wake   chan struct{}
@@ -151,7 +156,9 @@ func (w *watchdog) look(ctx context.Context) {
 		case now != last:
 			last = now
 		case now&copyMask == copyOn:
-			w.takeOver(now)
+			if sys.Sleeps(int(w.tid.Load())) {
+				w.takeOver(now)
+			}
 		default: // nothing for a whole tick
 			w.awake.Store(false)
 			if w.state.Load() == now || !w.awake.CompareAndSwap(false, true) {

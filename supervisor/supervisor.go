@@ -149,7 +149,8 @@ func (s *Supervisor) lockedThreads() int { return 1 + len(s.apps) }
 // done before anything else.
 func (s *Supervisor) loop(first func()) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-	sys.ExactSleep()       //nolint:errcheck // then timers are up to 50 us late
+	s.watch.tid.Store(int64(sys.Gettid()))
+	sys.ExactSleep() //nolint:errcheck // then timers are up to 50 us late
 	if first != nil {
 		first()
 	}
