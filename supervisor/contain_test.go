@@ -55,6 +55,19 @@ func TestLimitsContainAndSayWhy_R008_R103(t *testing.T) {
 	}
 }
 
+// TestTrapWithoutARecordSaysSo has a policy that ends a handler and leaves no record of why.
+func TestTrapWithoutARecordSaysSo(t *testing.T) {
+	a := topicApp(setarch())
+	deny(specs.ActTrap)(&a)
+	a.Seccomp.Flags = nil
+	r := startRun(t, nil, a)
+	r.logged("denied system calls will be syscall=unknown")
+	r.emit("a/t", "")
+	if letters := r.dead.match(func(*letter) bool { return true }); len(letters) != 1 || !strings.Contains(letters[0].Failure, "reason=seccomp signal=SYS syscall=unknown") {
+		t.Errorf("letters %v", letters)
+	}
+}
+
 // setarch is a program that calls personality and leaves SIGSYS as it is.
 func setarch() executor.Spec {
 	h := shell("exec setarch -R true")

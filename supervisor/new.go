@@ -9,8 +9,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
@@ -190,11 +193,23 @@ func (s *Supervisor) announce() {
 		}
 		if a.work.Filter != nil && s.denials.why != "" {
 			s.log.Warn("denied system calls will be syscall=unknown", "app", a.spec.Name, "why", s.denials.why)
+		} else if trapsSilently(a.spec.Seccomp) {
+			s.log.Warn("denied system calls will be syscall=unknown", "app", a.spec.Name,
+				"why", "SCMP_ACT_TRAP leaves a record only with the flag SECCOMP_FILTER_FLAG_LOG")
 		}
 		if !a.work.Group.Kills() {
 			s.log.Warn("no cgroup: what a handler leaves behind is killed by its process group, and as found under us", "app", a.spec.Name)
 		}
 	}
+}
+
+// trapsSilently reports whether a profile ends processes in a way that leaves no record of the system call.
+func trapsSilently(p *specs.LinuxSeccomp) bool {
+	if p == nil || slices.Contains(p.Flags, specs.LinuxSeccompFlagLog) {
+		return false
+	}
+	traps := func(s specs.LinuxSyscall) bool { return s.Action == specs.ActTrap }
+	return p.DefaultAction == specs.ActTrap || slices.ContainsFunc(p.Syscalls, traps)
 }
 
 // CheckHost finds what the options ask for and this host does not have, without making or changing anything that
