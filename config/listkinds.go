@@ -135,6 +135,9 @@ func variable(name string) error {
 	if name == "" || strings.ContainsAny(name, "=\x00") {
 		return fmt.Errorf("%q cannot name an environment variable", name)
 	}
+	if strings.HasPrefix(name, "AEM_") { // a handler would find the app's in place of its event's
+		return fmt.Errorf("%q is one of the variables that the supervisor sets", name)
+	}
 	return nil
 }
 

@@ -134,6 +134,8 @@ aem.toml:4: app.web.event.e: socket.accept takes one handler: a connection has o
 	{text: "[app.web.event.e]\ntype = \"topic\"\ntopic = \"Web/x\"\nhandler = { agent = \"callback\", call = \"log\" }", unseen: true, want: `aem.toml:3: app.web.event.e: topic "Web/x": want NAME or APP/NAME, of small letters, digits, _ and -`},
 	{text: strings.Replace(hello, `"hello"`, `{ exec = ["x"], handover = "none", lief = "cold" }`, 1), want: `aem.toml:6: app.web.event.hello.handler: the inline handler has the event's name, and handler "hello" exists already
 aem.toml:6: app.web.event.hello.handler: unknown key "lief" (did you mean life?)`},
+	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"none\"\nenv = { AEM_ID = \"7\" }\npass_env = [\"AEM_ABI\"]", unseen: true, want: `aem.toml:4: app.web.handler.h.env: AEM_ID: "AEM_ID" is one of the variables that the supervisor sets
+aem.toml:5: app.web.handler.h.pass_env: "AEM_ABI" is one of the variables that the supervisor sets`},
 }
 
 func TestMistakes(t *testing.T) {
