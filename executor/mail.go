@@ -101,8 +101,13 @@ func (p *process) give(batch []*aem.Activation) {
 // begins anew.
 func (p *process) grow(a *aem.Activation, size int) {
 	c := p.crew
-	if err := p.mailbox.Grow(size); err != nil {
+	switch err := p.mailbox.Grow(size); {
+	case errors.Is(err, directcopy.ErrTooLarge):
 		p.refuse(a, err)
+		return
+	case err != nil: // the handler's fault, or its end: the event is for another
+		c.takeBack([]*aem.Activation{a})
+		p.lie(err)
 		return
 	}
 	c.begin(a)
