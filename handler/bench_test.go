@@ -17,13 +17,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	var answers []directcopy.Answer
 	b.ReportAllocs()
 	for b.Loop() {
-		a.put(-1, block...)
-		for answers = answers[:0]; len(answers) == 0; {
-			a.wait()
-			var err error
-			if answers, err = a.box.Answers(answers); err != nil {
-				b.Fatal(err)
-			}
-		}
+		a.Put(-1, block...)
+		answers = a.Answered(answers, 1)
 	}
 }

@@ -16,8 +16,18 @@ import (
 	"time"
 
 	"github.com/aem-exec/aem-exec/directcopy"
-	"github.com/aem-exec/aem-exec/internal/sys"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/agenttest"
 )
+
+// TestMain runs the tests, or, started by one of them, the handler program that it named.
+func TestMain(m *testing.M) {
+	if name := os.Getenv("AEM_TEST_PROGRAM"); name != "" {
+		programs[name]()
+		os.Exit(0)
+	}
+	aemtest.NoLeaks(m)
+}
 
 // programs are the handlers that tests start.
 var programs = map[string]func(){
@@ -86,6 +96,24 @@ func untilDeadline(ctx context.Context, _ *Event) error {
 	return ctx.Err()
 }
 
+// ready is a process of one of the programs that said hello.
+func ready(t testing.TB, program string, o directcopy.Options) *agenttest.Agent {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "AEM_TEST_PROGRAM="+program, "GORACE=atexit_sleep_ms=0")
+	return agenttest.Ready(t, cmd, o)
+}
+
+// arena is a handler's arena that stays as it is.
+func arena(size int) directcopy.Options { return directcopy.Options{ArenaSize: size} }
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestFates(t *testing.T) {
 	a := ready(t, "tell", arena(1<<20))
 	facts := []directcopy.Fact{{Name: "app", Value: "shop"}, {Name: "event", Value: "order"}, {Name: "type", Value: "topic"}, {Name: "peer", Value: "[::1]:7"}}
@@ -104,20 +132,18 @@ func TestFates(t *testing.T) {
 		{"conn", directcopy.Answer{Outcome: directcopy.Retry, Text: "get connection: the event has none"}},
 		{"facts", directcopy.Answer{Outcome: directcopy.Retry, Text: `77 5:3 shop/order topic 2 4 31 123 "[::1]:7" ""`}},
 	} {
-		r, err := a.box.Reserve([]directcopy.Block{{ID: 77, Job: 3<<32 | 5, Time: 123, Attempt: 2, Count: 4, Priority: 31, Facts: facts, Data: []byte(test.data)}})
+		r, err := a.Box.Reserve([]directcopy.Block{{ID: 77, Job: 3<<32 | 5, Time: 123, Attempt: 2, Count: 4, Priority: 31, Facts: facts, Data: []byte(test.data)}})
 		check(t, err)
 		test.want.Number = r.First()
-		check(t, r.Copy(a.cmd.Process.Pid))
+		check(t, r.Copy(a.Cmd.Process.Pid))
 		check(t, r.Publish(-1))
-		if got := a.answers(1)[0]; !reflect.DeepEqual(got, test.want) {
+		if got := a.Answers(1)[0]; !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: answer %+v, want %+v", test.data, got, test.want)
 		}
 	}
-	check(t, a.box.Stop())
-	a.end()
-	if status := a.exit(); status != 0 {
-		t.Errorf("exit status %d after stop: %s", status, a.stderr.String())
-	}
+	check(t, a.Box.Stop())
+	a.End()
+	a.Exit(0)
 }
 
 // TestData sends events of all sizes through a ring that they wrap many times, and compares checksums.
@@ -131,8 +157,8 @@ func TestData(t *testing.T) {
 		want[uint64(i)] = fmt.Sprintf("%x", sha256.Sum256(queue[i].Data))
 	}
 	for len(want) > 0 {
-		queue = queue[a.put(-1, queue...):]
-		for _, got := range a.answers(1) {
+		queue = queue[a.Put(-1, queue...):]
+		for _, got := range a.Answers(1) {
 			if got.Text != want[got.Number] {
 				t.Fatalf("event %d arrived as %q, want %q", got.Number, got.Text, want[got.Number])
 			}
@@ -140,7 +166,7 @@ func TestData(t *testing.T) {
 		}
 		if len(queue) == 0 && len(want) > 0 {
 			queue = queue[:0:0]
-			for _, got := range a.answers(len(want)) {
+			for _, got := range a.Answers(len(want)) {
 				if got.Text != want[got.Number] {
 					t.Fatalf("event %d arrived as %q, want %q", got.Number, got.Text, want[got.Number])
 				}
@@ -160,8 +186,8 @@ func testGrow(t *testing.T, shared bool) {
 	a := ready(t, "sum", directcopy.Options{ArenaSize: 1 << 16, ArenaMax: 256<<20 + 4096, Shared: shared})
 	data := bytes.Repeat([]byte{1, 2, 3, 5, 8, 13, 21}, 256<<20/7+1)
 	for _, size := range []int{10, 1 << 16, 1, 3 << 20, 256 << 20, 100} {
-		a.put(-1, directcopy.Block{Data: data[:size]})
-		if got := a.answers(1)[0]; got.Text != fmt.Sprintf("%x", sha256.Sum256(data[:size])) {
+		a.Put(-1, directcopy.Block{Data: data[:size]})
+		if got := a.Answers(1)[0]; got.Text != fmt.Sprintf("%x", sha256.Sum256(data[:size])) {
 			t.Errorf("%d bytes arrived as %q", size, got.Text)
 		}
 	}
@@ -172,8 +198,8 @@ func TestLongReply(t *testing.T) {
 	a := ready(t, "back", arena(2<<20))
 	want := bytes.Repeat([]byte("0123456789a"), MaxReply/11+1)[:MaxReply]
 	for _, size := range []int{MaxReply, 1} {
-		a.put(-1, directcopy.Block{Data: want[:size]})
-		if got := a.answers(1)[0]; !bytes.Equal(got.Reply, want[:size]) {
+		a.Put(-1, directcopy.Block{Data: want[:size]})
+		if got := a.Answers(1)[0]; !bytes.Equal(got.Reply, want[:size]) {
 			t.Errorf("%d bytes came back, want %d", len(got.Reply), size)
 		}
 	}
@@ -182,14 +208,14 @@ func TestLongReply(t *testing.T) {
 func TestConnection(t *testing.T) {
 	a := ready(t, "echo", arena(1<<20))
 	for range 3 {
-		ours := a.connect()
+		ours := a.Connect(directcopy.Block{})
 		_, err := io.WriteString(ours, "hello\n")
 		check(t, err)
-		check(t, ours.CloseWrite())
+		check(t, syscall.Shutdown(int(ours.Fd()), syscall.SHUT_WR))
 		if got, err := io.ReadAll(ours); string(got) != "hello\n" || err != nil {
 			t.Errorf("echo sent %q, %v", got, err)
 		}
-		if got := a.answers(1)[0]; got.Outcome != directcopy.Done {
+		if got := a.Answers(1)[0]; got.Outcome != directcopy.Done {
 			t.Errorf("answer %+v", got)
 		}
 	}
@@ -198,56 +224,50 @@ func TestConnection(t *testing.T) {
 // TestTerm signals in the middle of an event: it is finished, and the next one is not taken.
 func TestTerm(t *testing.T) {
 	a := ready(t, "wait", arena(1<<20))
-	conn := a.connect()
+	conn := a.Connect(directcopy.Block{})
 	_, err := conn.Read(make([]byte, 1))
 	check(t, err)
-	a.signal(syscall.SIGTERM)
+	a.Signal(syscall.SIGTERM)
 	_, err = conn.Write([]byte{1})
 	check(t, err)
-	if got := a.answers(1)[0]; got.Outcome != directcopy.Done {
+	if got := a.Answers(1)[0]; got.Outcome != directcopy.Done {
 		t.Errorf("answer %+v", got)
 	}
-	a.end()
-	if status := a.exit(); status != 0 {
-		t.Errorf("exit status %d: %s", status, a.stderr.String())
-	}
+	a.End()
+	a.Exit(0)
 }
 
 func TestTermWhileIdle(t *testing.T) {
 	a := ready(t, "tell", arena(1<<20))
-	a.signal(syscall.SIGTERM)
-	a.end()
-	if status := a.exit(); status != 0 {
-		t.Errorf("exit status %d: %s", status, a.stderr.String())
-	}
+	a.Signal(syscall.SIGTERM)
+	a.End()
+	a.Exit(0)
 }
 
 // TestSupervisorGone closes our end: the handler ends by itself.
 func TestSupervisorGone(t *testing.T) {
 	a := ready(t, "tell", arena(1<<20))
-	a.box.Close()
-	if status := a.exit(); status != 0 {
-		t.Errorf("exit status %d: %s", status, a.stderr.String())
-	}
+	a.Box.Close()
+	a.Exit(0)
 }
 
 // TestPanic dies at the first of three events: the other two were not taken.
 func TestPanic(t *testing.T) {
 	a := ready(t, "panic", arena(1<<20))
-	a.put(-1, make([]directcopy.Block, 3)...)
-	a.end()
-	if status := a.exit(); status != 2 || !strings.Contains(a.stderr.String(), "panic: no such sku") {
-		t.Errorf("exit status %d, stderr %q", status, a.stderr.String())
+	a.Put(-1, make([]directcopy.Block, 3)...)
+	a.End()
+	if wrote := a.Exit(2); !strings.Contains(wrote, "panic: no such sku") {
+		t.Errorf("it wrote %q", wrote)
 	}
-	if got, err := a.box.Answers(nil); len(got) != 0 || err != nil || a.box.Taken() != 1 || a.box.InFlight() != 3 {
-		t.Errorf("answers %v, %v; taken %d, in flight %d", got, err, a.box.Taken(), a.box.InFlight())
+	if got, err := a.Box.Answers(nil); len(got) != 0 || err != nil || a.Box.Taken() != 1 || a.Box.InFlight() != 3 {
+		t.Errorf("answers %v, %v; taken %d, in flight %d", got, err, a.Box.Taken(), a.Box.InFlight())
 	}
 }
 
 func TestDeadline(t *testing.T) {
 	a := ready(t, "deadline", arena(1<<20))
-	a.put(-1, directcopy.Block{Deadline: time.Now().Add(time.Millisecond).UnixNano()})
-	if got := a.answers(1)[0]; got.Text != context.DeadlineExceeded.Error() {
+	a.Put(-1, directcopy.Block{Deadline: time.Now().Add(time.Millisecond).UnixNano()})
+	if got := a.Answers(1)[0]; got.Text != context.DeadlineExceeded.Error() {
 		t.Errorf("answer %+v", got)
 	}
 }
@@ -260,20 +280,3 @@ func TestNotStarted(t *testing.T) {
 		t.Errorf("%v: %q", err, out)
 	}
 }
-
-// connect publishes an event with one end of a socket pair and returns the other.
-func (a *agent) connect() *conn {
-	a.t.Helper()
-	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	check(a.t, err)
-	a.put(ends[1], directcopy.Block{})
-	sys.Close(ends[1])
-	c := &conn{os.NewFile(uintptr(ends[0]), "client")}
-	a.t.Cleanup(func() { c.Close() })
-	return c
-}
-
-type conn struct{ *os.File }
-
-// CloseWrite tells the other end that nothing more comes.
-func (c *conn) CloseWrite() error { return syscall.Shutdown(int(c.Fd()), syscall.SHUT_WR) }

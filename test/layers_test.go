@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"executor"},
 	{"supervisor"},
 	{"config"},
-	{"cmd/*", "examples/*", "examples/handlers/*", "bench", "bench/*", "policy/internal/gensyscalls", "internal/aemtest", "test", "test/*"},
+	{"cmd/*", "examples/*", "examples/handlers/*", "bench", "bench/*", "policy/internal/gensyscalls", "internal/aemtest", "internal/agenttest", "test", "test/*"},
 }
 
 // beside are the imports that are allowed inside a layer.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"hash/crc32"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/directcopy"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/agenttest"
 )
 
 // said is an event that says what to do.
@@ -41,9 +41,9 @@ func TestFates(t *testing.T) {
 			{"", directcopy.Fail, 0, sum(nil)},
 			{"reply", directcopy.Done, 0, ""},
 		} {
-			a.put(-1, directcopy.Block{ID: 77, Job: 3<<32 | 5, Time: 123_000, Deadline: 456_000, Attempt: 2, Count: 4,
+			a.Put(-1, directcopy.Block{ID: 77, Job: 3<<32 | 5, Time: 123_000, Deadline: 456_000, Attempt: 2, Count: 4,
 				Priority: 31, Facts: facts, Data: []byte(test.data)})
-			got := a.answers(1)[0]
+			got := a.Answers(1)[0]
 			if text := strings.TrimSpace(got.Text); got.Outcome != test.outcome || got.Delay != test.delay || !strings.HasSuffix(text, test.text) || test.text == "" && text != "" {
 				t.Errorf("%s: answer %+v, want %v after %v, %q", test.data, got, test.outcome, test.delay, test.text)
 			}
@@ -51,13 +51,13 @@ func TestFates(t *testing.T) {
 				t.Errorf("%s: reply %q, want %q", test.data, got.Reply, want)
 			}
 		}
-		a.put(-1, said("long"))
-		if got := a.answers(1)[0]; len(got.Text) != directcopy.MaxText {
+		a.Put(-1, said("long"))
+		if got := a.Answers(1)[0]; len(got.Text) != directcopy.MaxText {
 			t.Errorf("a long text has %d bytes", len(got.Text))
 		}
-		check(t, a.box.Stop())
-		a.end()
-		a.exit(0)
+		check(t, a.Box.Stop())
+		a.End()
+		a.Exit(0)
 	})
 }
 
@@ -75,9 +75,9 @@ func TestData(t *testing.T) {
 		}
 		for len(want) > 0 {
 			if len(queue) > 0 {
-				queue = queue[a.put(-1, queue...):]
+				queue = queue[a.Put(-1, queue...):]
 			}
-			for _, got := range a.answers(1) {
+			for _, got := range a.Answers(1) {
 				if got.Text != want[got.Number] {
 					t.Fatalf("event %d arrived as %q, want %q", got.Number, got.Text, want[got.Number])
 				}
@@ -93,8 +93,8 @@ func TestReplies(t *testing.T) {
 		a := ready(t, append(teller, "2"), arena(2<<20))
 		longest := bytes.Repeat([]byte("=23456789ab"), directcopy.MaxReply/11+1)[:directcopy.MaxReply]
 		for _, size := range []int{directcopy.MaxReply, 1, 4095, 4096, 4097, 100_000} {
-			a.put(-1, directcopy.Block{Data: longest[:size]}, said("done"))
-			got := a.answers(2)
+			a.Put(-1, directcopy.Block{Data: longest[:size]}, said("done"))
+			got := a.Answers(2)
 			if !bytes.Equal(got[0].Reply, longest[:size]) || got[1].Reply != nil {
 				t.Errorf("%d and %d bytes came back, want %d and none", len(got[0].Reply), len(got[1].Reply), size)
 			}
@@ -109,18 +109,18 @@ func TestGrow(t *testing.T) {
 		a := ready(t, append(teller, "3"), o)
 		data := bytes.Repeat([]byte{1, 2, 3, 5, 8, 13, 21}, 256<<20/7+1)
 		for _, size := range []int{10, 1 << 16, 1, 3 << 20, 1 << 16, 256 << 20, 100} {
-			a.put(-1, said("done"), said("done"))
-			a.answers(2)
-			a.put(-1, directcopy.Block{Data: data[:size]})
-			if got := a.answers(1)[0]; got.Text != sum(data[:size]) {
+			a.Put(-1, said("done"), said("done"))
+			a.Answers(2)
+			a.Put(-1, directcopy.Block{Data: data[:size]})
+			if got := a.Answers(1)[0]; got.Text != sum(data[:size]) {
 				t.Errorf("%d bytes arrived as %q, want %q", size, got.Text, sum(data[:size]))
 			}
 		}
-		a.connect(said("done"))
-		a.answers(1)
-		check(t, a.box.Stop())
-		a.end()
-		a.exit(0)
+		a.Connect(said("done"))
+		a.Answers(1)
+		check(t, a.Box.Stop())
+		a.End()
+		a.Exit(0)
 	})
 }
 
@@ -130,11 +130,10 @@ func TestGrowWithoutMemory(t *testing.T) {
 		o.ArenaSize, o.ArenaMax = 1<<16, 512<<20
 		limited := append([]string{"/bin/sh", "-c", `ulimit -v 400000; exec "$0" "$@"`}, teller...)
 		a := ready(t, limited, o)
-		check(t, a.box.Grow(512<<20))
-		a.end()
-		a.cmd.Wait()
-		if wrote := a.stderr.String(); a.cmd.ProcessState.ExitCode() < 1 || !strings.Contains(wrote, "Cannot allocate memory") {
-			t.Errorf("%v; the handler wrote: %s", a.cmd.ProcessState, wrote)
+		check(t, a.Box.Grow(512<<20))
+		a.End()
+		if status, wrote := a.Wait(); status < 1 || !strings.Contains(wrote, "Cannot allocate memory") {
+			t.Errorf("exit status %d; the handler wrote: %s", status, wrote)
 		}
 	})
 }
@@ -143,20 +142,20 @@ func TestGrowWithoutMemory(t *testing.T) {
 func TestGrowAtTheEnd(t *testing.T) {
 	eachCopy(t, func(t *testing.T, teller []string, o directcopy.Options) {
 		o.ArenaSize, o.ArenaMax = 1<<16, 1<<20
-		for _, end := range []func(a *agent) error{
-			func(a *agent) error { return a.box.Stop() },
-			func(a *agent) error { return a.box.Close() },
-			func(a *agent) error { return a.cmd.Process.Signal(syscall.SIGTERM) },
+		for _, end := range []func(a *agenttest.Agent) error{
+			func(a *agenttest.Agent) error { return a.Box.Stop() },
+			func(a *agenttest.Agent) error { return a.Box.Close() },
+			func(a *agenttest.Agent) error { return a.Cmd.Process.Signal(syscall.SIGTERM) },
 		} {
 			a := ready(t, teller, o)
-			check(t, a.cmd.Process.Signal(syscall.SIGSTOP))
-			check(t, a.box.Grow(1<<20))
+			a.Signal(syscall.SIGSTOP)
+			check(t, a.Box.Grow(1<<20))
 			check(t, end(a))
-			check(t, a.cmd.Process.Signal(syscall.SIGCONT))
-			if a.box.Channel() >= 0 {
-				a.drain()
+			a.Signal(syscall.SIGCONT)
+			if a.Box.Channel() >= 0 {
+				a.End()
 			}
-			a.exit(0)
+			a.Exit(0)
 		}
 	})
 }
@@ -168,9 +167,9 @@ func TestManyInFlight(t *testing.T) {
 		const events = 1000
 		for sent, answered := 0, 0; answered < events; {
 			if left := min(directcopy.Slots, events-sent); left > 0 {
-				sent += a.put(-1, make([]directcopy.Block, left)...)
+				sent += a.Put(-1, make([]directcopy.Block, left)...)
 			}
-			for _, got := range a.answers(1) {
+			for _, got := range a.Answers(1) {
 				if got.Number != uint64(answered) || got.Text != sum(nil) {
 					t.Fatalf("answer %+v, want the one of event %d", got, answered)
 				}
@@ -184,11 +183,11 @@ func TestManyInFlight(t *testing.T) {
 func TestDeath(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
 		a := ready(t, append(teller, "3"), arena(1<<16))
-		a.put(-1, said("done"), said("die"), said("done"))
-		a.end()
-		a.exit(3)
-		if got, err := a.box.Answers(nil); len(got) != 1 || err != nil || a.box.Taken() != 2 || a.box.InFlight() != 2 {
-			t.Errorf("answers %v, %v; taken %d, in flight %d", got, err, a.box.Taken(), a.box.InFlight())
+		a.Put(-1, said("done"), said("die"), said("done"))
+		a.End()
+		a.Exit(3)
+		if got, err := a.Box.Answers(nil); len(got) != 1 || err != nil || a.Box.Taken() != 2 || a.Box.InFlight() != 2 {
+			t.Errorf("answers %v, %v; taken %d, in flight %d", got, err, a.Box.Taken(), a.Box.InFlight())
 		}
 	})
 }
@@ -197,20 +196,20 @@ func TestDescriptors(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
 		a := ready(t, append(teller, "2"), arena(1<<16))
 		for range 3 {
-			conn := a.connect(said("conn"))
+			conn := a.Connect(said("conn"))
 			if n, err := conn.Read(make([]byte, 8)); n != 1 || err != nil {
 				t.Fatalf("read %d, %v", n, err)
 			}
 			_, err := conn.Write([]byte("!"))
 			check(t, err)
-			if got := a.answers(1)[0]; got.Outcome != directcopy.Done {
+			if got := a.Answers(1)[0]; got.Outcome != directcopy.Done {
 				t.Errorf("answer %+v", got)
 			}
 			if n, _ := conn.Read(make([]byte, 8)); n != 0 {
 				t.Error("the connection lives on after its event")
 			}
-			a.connect(said("done")) // whose handler does not look at it
-			a.answers(1)
+			a.Connect(said("done")) // whose handler does not look at it
+			a.Answers(1)
 		}
 	})
 }
@@ -219,20 +218,20 @@ func TestDescriptors(t *testing.T) {
 func TestTerm(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
 		a := ready(t, append(teller, "2"), arena(1<<16))
-		conn := a.connect(said("conn"))
+		conn := a.Connect(said("conn"))
 		_, err := conn.Read(make([]byte, 1))
 		check(t, err)
-		a.put(-1, said("done"))
-		check(t, a.cmd.Process.Signal(syscall.SIGTERM))
+		a.Put(-1, said("done"))
+		a.Signal(syscall.SIGTERM)
 		_, err = conn.Write([]byte("!"))
 		check(t, err)
-		if got := a.answers(1)[0]; got.Outcome != directcopy.Done {
+		if got := a.Answers(1)[0]; got.Outcome != directcopy.Done {
 			t.Errorf("answer %+v", got)
 		}
-		a.end()
-		a.exit(0)
-		if a.box.Taken() != 1 {
-			t.Errorf("taken %d", a.box.Taken())
+		a.End()
+		a.Exit(0)
+		if a.Box.Taken() != 1 {
+			t.Errorf("taken %d", a.Box.Taken())
 		}
 	})
 }
@@ -240,11 +239,11 @@ func TestTerm(t *testing.T) {
 func TestTermWhileIdle(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
 		a := ready(t, teller, arena(1<<16))
-		a.put(-1, said("done"))
-		a.answers(1)
-		check(t, a.cmd.Process.Signal(syscall.SIGTERM))
-		a.end()
-		a.exit(0)
+		a.Put(-1, said("done"))
+		a.Answers(1)
+		a.Signal(syscall.SIGTERM)
+		a.End()
+		a.Exit(0)
 	})
 }
 
@@ -252,13 +251,13 @@ func TestTermWhileIdle(t *testing.T) {
 func TestStop(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
 		a := ready(t, append(teller, "8"), arena(1<<16))
-		check(t, a.cmd.Process.Signal(syscall.SIGSTOP))
-		a.put(-1, said("done"), said("done"), said("done"))
-		check(t, a.box.Stop())
-		check(t, a.cmd.Process.Signal(syscall.SIGCONT))
-		a.answers(3)
-		a.end()
-		a.exit(0)
+		a.Signal(syscall.SIGSTOP)
+		a.Put(-1, said("done"), said("done"), said("done"))
+		check(t, a.Box.Stop())
+		a.Signal(syscall.SIGCONT)
+		a.Answers(3)
+		a.End()
+		a.Exit(0)
 	})
 }
 
@@ -266,17 +265,14 @@ func TestStop(t *testing.T) {
 func TestSupervisorGone(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
 		a := ready(t, teller, arena(1<<16))
-		a.box.Close()
-		a.exit(0)
+		a.Box.Close()
+		a.Exit(0)
 	})
 }
 
 func TestNotStarted(t *testing.T) {
 	forEach(t, func(t *testing.T, teller []string) {
-		cmd := exec.Command(teller[0], teller[1:]...)
-		for name, value := range environment(t) {
-			cmd.Env = append(cmd.Environ(), name+"="+value)
-		}
+		cmd := command(t, teller)
 		out, _ := cmd.CombinedOutput()
 		if cmd.ProcessState.ExitCode() != 2 || !strings.HasPrefix(string(out), "not started by aem-exec") {
 			t.Errorf("exit status %d: %q", cmd.ProcessState.ExitCode(), out)
@@ -289,13 +285,12 @@ func TestOtherVersion(t *testing.T) {
 	for _, teller := range tellers[:2] { // the one in Perl dies in its own way
 		t.Run(teller.name, func(t *testing.T) {
 			aemtest.Require(t, teller.needs...)
-			a := start(t, teller.command(t, teller.source), arena(1<<16), func(page int) {
-				_, err := syscall.Pwrite(page, []byte{2}, 4)
-				check(t, err)
-			})
-			a.exit(1)
-			if !strings.Contains(a.stderr.String(), "map control page: ") {
-				t.Errorf("it wrote %q", a.stderr.String())
+			a := agenttest.New(t, command(t, teller.command(t, teller.source)), arena(1<<16))
+			_, err := syscall.Pwrite(a.Box.Handler()[1], []byte{2}, 4)
+			check(t, err)
+			a.Start()
+			if wrote := a.Exit(1); !strings.Contains(wrote, "map control page: ") {
+				t.Errorf("it wrote %q", wrote)
 			}
 		})
 	}
@@ -313,8 +308,8 @@ func TestPython(t *testing.T) {
 		{"too long", "the reply has 1048577 bytes, at most 1048576 are allowed"},
 		{"no reply", "the reply is int, want bytes or the like, str or None"},
 	} {
-		a.put(-1, said(test.data))
-		if got := a.answers(1)[0]; !strings.Contains(got.Text, test.want) {
+		a.Put(-1, said(test.data))
+		if got := a.Answers(1)[0]; !strings.Contains(got.Text, test.want) {
 			t.Errorf("%s: %q", test.data, got.Text)
 		}
 	}
@@ -324,16 +319,16 @@ func TestPython(t *testing.T) {
 func TestC(t *testing.T) {
 	aemtest.Require(t, c.needs...)
 	a := ready(t, c.command(t, "testdata/tell.c"), arena(1<<16))
-	a.put(-1, said("number"))
-	if got := a.answers(1)[0]; got.Outcome != directcopy.Retry {
+	a.Put(-1, said("number"))
+	if got := a.Answers(1)[0]; got.Outcome != directcopy.Retry {
 		t.Errorf("answer %+v", got)
 	}
-	a.put(-1, said("reply, fail"))
-	if got := a.answers(1)[0]; got.Outcome != directcopy.Fail || got.Text != "gave up" || got.Reply != nil {
+	a.Put(-1, said("reply, fail"))
+	if got := a.Answers(1)[0]; got.Outcome != directcopy.Fail || got.Text != "gave up" || got.Reply != nil {
 		t.Errorf("answer %+v", got)
 	}
-	a.put(-1, said("too long"))
-	if got := a.answers(1)[0]; got.Text != "reply: Message too long" {
+	a.Put(-1, said("too long"))
+	if got := a.Answers(1)[0]; got.Text != "reply: Message too long" {
 		t.Errorf("answer %+v", got)
 	}
 }

@@ -24,8 +24,8 @@ func BenchmarkRoundTrip(b *testing.B) {
 				}
 				var answers []directcopy.Answer
 				for b.Loop() {
-					a.put(-1, blocks...)
-					answers = a.answered(answers, events)
+					a.Put(-1, blocks...)
+					answers = a.Answered(answers, events)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*events), "ns/event")
 			})

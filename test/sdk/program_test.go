@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/directcopy"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/agenttest"
 )
 
 // patience is how long a test waits for what must happen.
@@ -83,6 +85,26 @@ func environment(t testing.TB) map[string]string {
 	return map[string]string{"PYTHONPATH": absolute(t, "../../sdk/python"), "PYTHONDONTWRITEBYTECODE": "1"}
 }
 
+// command is a handler's, to be started.
+func command(t testing.TB, handler []string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(handler[0], handler[1:]...)
+	cmd.Env = os.Environ()
+	for name, value := range environment(t) {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	return cmd
+}
+
+// ready is a handler process that said hello.
+func ready(t testing.TB, handler []string, o directcopy.Options) *agenttest.Agent {
+	t.Helper()
+	return agenttest.Ready(t, command(t, handler), o)
+}
+
+// arena is a handler's arena that stays as it is.
+func arena(size int) directcopy.Options { return directcopy.Options{ArenaSize: size} }
+
 func absolute(t testing.TB, path string) string {
 	t.Helper()
 	path, err := filepath.Abs(path)
@@ -126,4 +148,28 @@ func TestHeaderIsCxx(t *testing.T) {
 	aemtest.Require(t, aemtest.Program("c++"))
 	_, err := compile("../../examples/handlers/echo-c/echo.c", "c++", "-x", "c++", "-std=c++11", "-pedantic")()
 	check(t, err)
+}
+
+// TestExamplesHaveTheSDK finds the one SDK beside each example in Python that imports it, by a link and not by a copy.
+func TestExamplesHaveTheSDK(t *testing.T) {
+	sdk, err := os.Stat("../../sdk/python/aem.py")
+	check(t, err)
+	scripts, err := filepath.Glob("../../examples/handlers/*/*.py")
+	check(t, err)
+	users := 0
+	for _, script := range scripts {
+		text, err := os.ReadFile(script)
+		check(t, err)
+		if !bytes.Contains(text, []byte("\nimport aem\n")) {
+			continue
+		}
+		users++
+		beside, err := os.Stat(filepath.Join(filepath.Dir(script), "aem.py"))
+		if err != nil || !os.SameFile(beside, sdk) {
+			t.Errorf("%s: the SDK is not beside it: %v", script, err)
+		}
+	}
+	if users < 2 {
+		t.Errorf("%d examples import the SDK", users)
+	}
 }
