@@ -57,11 +57,11 @@ func TestOutcomesAreNamed(t *testing.T) {
 }
 
 func TestEventFact(t *testing.T) {
-	e := Event{Facts: []Fact{{"path", "/a"}, {"empty", ""}}}
+	e := Event{Facts: []Fact{{Name: "path", Value: "/a"}, {Name: "empty"}, NumberFact("pid", 7)}}
 	for _, c := range []struct {
 		name, value string
 		ok          bool
-	}{{"path", "/a", true}, {"empty", "", true}, {"peer", "", false}, {"", "", false}} {
+	}{{"path", "/a", true}, {"empty", "", true}, {"pid", "7", true}, {"peer", "", false}, {"", "", false}} {
 		if value, ok := e.Fact(c.name); value != c.value || ok != c.ok {
 			t.Errorf("fact %q is %q, %t", c.name, value, ok)
 		}

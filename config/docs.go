@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -60,7 +59,7 @@ func Docs() []byte {
 	rows(&b, new(emitArgs).keys())
 	e := new(event)
 	section(&b, "[app.NAME.event.EVENT]", eventKeys(e))
-	fmt.Fprintf(&b, "\nFacts of every type: %s.\n", code(commonFacts))
+	fmt.Fprintf(&b, "\nFacts of every type: %s. [events.md](events.md) tells what the facts and the data of each type are.\n", code(commonFacts()))
 	typeSections(&b, eventTypes(e))
 	return b.Bytes()
 }
@@ -74,8 +73,8 @@ func typeSections(b *bytes.Buffer, types []eventType) {
 			continue
 		}
 		fmt.Fprintf(b, "\n### type = %q\n\n%s", t.name, t.doc)
-		if t.facts != nil {
-			fmt.Fprintf(b, " Facts: %s.", code(t.facts))
+		if facts := t.factNames(); len(facts) > 0 {
+			fmt.Fprintf(b, " Facts: %s.", code(facts))
 		}
 		b.WriteString("\n")
 		rows(b, t.keys)
@@ -118,12 +117,7 @@ func rows(b *bytes.Buffer, keys []key) {
 }
 
 func row(b *bytes.Buffer, name string, k key) {
-	def := ""
-	if k.def != nil {
-		text, _ := json.Marshal(k.def) // strings, numbers and lists look alike in JSON and TOML
-		def = "`" + string(text) + "`"
-	}
-	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, k.kind.name, def, k.doc)
+	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, k.kind.name, literal(k.def), k.doc)
 }
 
 // code is words in code type.

@@ -202,7 +202,7 @@ func (d *decoder) pair(e *event, t eventType, h *handler) {
 		d.errorIn(e.at, "type", "%s has no socket (handler %q has handover socket)", t.name, h.Name)
 	}
 	for _, name := range h.facts {
-		if !slices.Contains(commonFacts, name) && !slices.Contains(t.facts, name) {
+		if !slices.Contains(commonFacts(), name) && !slices.Contains(t.factNames(), name) {
 			d.errorIn(e.at, "type", "%s has no fact {%s}, which handler %q names", t.name, name, h.Name)
 		}
 	}

@@ -45,14 +45,22 @@ func eventKeys(e *event) []key {
 type eventType struct {
 	name  string
 	doc   string
-	facts []string           // its own, beside those of every type
+	facts []string           // of a type that is not supported yet; the others have them in the source's row
 	spec  func() source.Spec // nil: not supported yet
 	keys  []key
 	rules object // schema of its keys together
 }
 
 // commonFacts are the facts of every type.
-var commonFacts = []string{"app", "event", "handler", "id", "type", "attempt", "count", "time"}
+func commonFacts() []string { return source.Names(source.Common) }
+
+// factNames are the type's own facts.
+func (t eventType) factNames() []string {
+	if row, ok := source.TypeNamed(t.name); ok {
+		return source.Names(row.Facts)
+	}
+	return t.facts
+}
 
 // eventTypes is the table of event types, bound to where the values of their keys go.
 func eventTypes(e *event) []eventType {
@@ -70,11 +78,11 @@ func eventTypes(e *event) []eventType {
 				{"dst", later, nil, "What happens to times that a clock change doubles or skips."},
 				{"jitter", later, nil, "Spread of the times."},
 			}},
-		{name: acceptType, doc: "Somebody connects. Handovers `direct` and `socket`, or a callback or thread, and one handler.", facts: []string{"peer", "local"},
+		{name: acceptType, doc: "Somebody connects. Handovers `direct` and `socket`, or a callback or thread, and one handler.",
 			spec: func() source.Spec { return e.accept }, rules: needs("listen"), keys: slices.Concat([]key{
 				{"listen", addresses(&e.accept.Listen), nil, "Where: `tcp://127.0.0.1:7007`, `tcp://[::]:80`, `unix:///run/x.sock`, `unix:@name`. Required."},
 			}, reserved("backlog", "mode", "owner", "group", "per_peer", "allow", "rate"))},
-		{name: "topic", doc: "Somebody emits.", facts: []string{"topic"}, spec: func() source.Spec { return e.topic }, keys: slices.Concat([]key{
+		{name: "topic", doc: "Somebody emits.", spec: func() source.Spec { return e.topic }, keys: slices.Concat([]key{
 			{"topic", text(&e.topic.Name), nil, "`NAME` of this app or `APP/NAME`. Default: the event's name."},
 		}, reserved("from", "share", "retain"))},
 		{name: "socket.ready", keys: reserved("listen")},

@@ -1,6 +1,6 @@
 //go:build ignore
 
-// Generate writes what is made from the table of keys: docs/config.md and the JSON schema.
+// Generate writes what is made from the table of keys: docs/config.md, docs/events.md and the JSON schema.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 func main() {
 	for file, text := range map[string][]byte{
 		"../docs/config.md":          config.Docs(),
+		"../docs/events.md":          config.EventDocs(),
 		"../configs/aem.schema.json": config.Schema(),
 	} {
 		if err := os.WriteFile(file, text, 0o644); err != nil {

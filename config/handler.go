@@ -133,13 +133,13 @@ func (d *decoder) template(h *handler, key, text string) (t executor.Template, o
 
 // factNames are the facts of every type and those of single ones.
 func factNames() (known, reserved []string) {
-	known = slices.Clone(commonFacts)
+	known = commonFacts()
 	for _, t := range eventTypes(new(event)) {
 		if t.spec == nil {
-			reserved = append(reserved, t.facts...)
+			reserved = append(reserved, t.factNames()...)
 			continue
 		}
-		known = append(known, t.facts...)
+		known = append(known, t.factNames()...)
 	}
 	return known, reserved
 }

@@ -3,20 +3,52 @@ package config
 import (
 	"bytes"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/source"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
 func TestGeneratedFilesAreCurrent(t *testing.T) {
-	for file, want := range map[string][]byte{"../docs/config.md": Docs(), "../configs/aem.schema.json": Schema()} {
+	for file, want := range map[string][]byte{
+		"../docs/config.md": Docs(), "../docs/events.md": EventDocs(), "../configs/aem.schema.json": Schema(),
+	} {
 		got, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want) {
 			t.Errorf("%s is not what the table of keys says: run go generate ./config", file)
+		}
+	}
+}
+
+// TestTypesHaveTheirRows_R021: a type is supported when the file knows its keys and there is a source that makes its
+// events, and not otherwise.
+func TestTypesHaveTheirRows_R021(t *testing.T) {
+	supported := map[string]bool{}
+	for _, typ := range eventTypes(new(event)) {
+		_, there := source.TypeNamed(typ.name)
+		if supported[typ.name] = typ.spec != nil; there != supported[typ.name] {
+			t.Errorf("%s: keys %t, a source %t", typ.name, typ.spec != nil, there)
+		}
+		if there && typ.facts != nil {
+			t.Errorf("%s: its facts stand in the source's row", typ.name)
+		}
+		if spec := typ.spec; spec != nil && spec().Type() != typ.name {
+			t.Errorf("%s makes a %s", typ.name, spec().Type())
+		}
+	}
+	for _, row := range source.Types() {
+		if !supported[row.Name] {
+			t.Errorf("%s has no keys", row.Name)
+		}
+		for _, f := range row.Facts {
+			if slices.Contains(commonFacts(), f.Name) || f.About == "" {
+				t.Errorf("%s: fact %s is common, or nobody says what it is", row.Name, f.Name)
+			}
 		}
 	}
 }

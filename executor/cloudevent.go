@@ -23,7 +23,7 @@ func cloudEvent(app, handler string, a *aem.Activation) ([]byte, error) {
 		"count":       e.Count,
 	}
 	for _, f := range e.Facts {
-		object[f.Name] = f.Value
+		object[f.Name] = f.Text()
 		if f.Name == "path" || f.Name == "topic" {
 			object["subject"] = f.Value
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/internal/sys"
+	"github.com/aem-exec/aem-exec/source"
 )
 
 // defaultPath is the PATH of handlers, whoever started the supervisor.
@@ -78,17 +79,14 @@ func facts(app, handler string, a *aem.Activation) func(name string) (string, bo
 	}
 }
 
-// commonFacts are the facts of every type.
-var commonFacts = [...]string{"app", "event", "handler", "id", "type", "attempt", "count", "time"}
-
 // factVars are the AEM_* variables of a process that is made for one event.
 func factVars(env []string, lookup func(string) (string, bool), e *aem.Event) []string {
-	for _, name := range commonFacts {
-		value, _ := lookup(name)
-		env = append(env, factVar(name, value))
+	for _, f := range source.Common {
+		value, _ := lookup(f.Name)
+		env = append(env, factVar(f.Name, value))
 	}
-	for _, f := range e.Facts {
-		env = append(env, factVar(f.Name, f.Value))
+	for i := range e.Facts {
+		env = append(env, factVar(e.Facts[i].Name, e.Facts[i].Text()))
 	}
 	return env
 }

@@ -133,18 +133,19 @@ func (p *process) refuse(a *aem.Activation, err error) {
 
 // blocks lays out activations for a reservation, which copies all but the data at once: the rest is used again.
 func (c *processes) blocks(batch []*aem.Activation) []directcopy.Block {
-	c.blockBuf, c.factBuf = c.blockBuf[:0], c.factBuf[:0]
+	c.blockBuf = c.blockBuf[:0]
+	c.factBuf.reset(batch)
 	deadline := int64(0)
 	if timeout := c.pool.spec.Timeout; timeout > 0 {
 		deadline = time.Now().Add(timeout).UnixNano()
 	}
 	for _, a := range batch {
-		e, first := a.Event, len(c.factBuf)
-		c.factBuf = append(c.factBuf,
+		e, first := a.Event, len(c.factBuf.facts)
+		c.factBuf.facts = append(c.factBuf.facts,
 			directcopy.Fact{Name: "app", Value: c.work.App}, directcopy.Fact{Name: "event", Value: a.Name},
 			directcopy.Fact{Name: "handler", Value: c.pool.spec.Name}, directcopy.Fact{Name: "type", Value: e.Type})
-		for _, f := range e.Facts {
-			c.factBuf = append(c.factBuf, directcopy.Fact(f))
+		for i := range e.Facts {
+			c.factBuf.add(&e.Facts[i])
 		}
 		attempt := a.Attempt
 		if a.Started == 0 {
@@ -152,7 +153,7 @@ func (c *processes) blocks(batch []*aem.Activation) []directcopy.Block {
 		}
 		c.blockBuf = append(c.blockBuf, directcopy.Block{
 			ID: uint64(e.ID), Job: uint64(a.Job), Time: e.Time.UnixNano(), Deadline: deadline,
-			Attempt: attempt, Count: e.Count, Priority: uint32(a.Priority), Data: e.Data, Facts: c.factBuf[first:],
+			Attempt: attempt, Count: e.Count, Priority: uint32(a.Priority), Data: e.Data, Facts: c.factBuf.facts[first:],
 		})
 	}
 	return c.blockBuf

@@ -150,7 +150,7 @@ func blockBytes(a *aem.Activation) int {
 	const head = 4 << 10 // header, and the names that every event has
 	n := len(a.Event.Data) + head
 	for _, f := range a.Event.Facts {
-		n += len(f.Name) + len(f.Value) + 16
+		n += len(f.Name) + len(f.Value) + aem.MaxNumberText + 16
 	}
 	return n
 }

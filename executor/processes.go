@@ -28,7 +28,7 @@ type processes struct {
 	// Used again for each batch.
 	batch    []*aem.Activation
 	blockBuf []directcopy.Block
-	factBuf  []directcopy.Fact
+	factBuf  factBuffer
 	answers  []directcopy.Answer
 
 	limited  bool       // the app has limits that a process can be blamed by

@@ -21,6 +21,16 @@ const (
 	keptBack      = 64                     // descriptors left for control and for making processes
 )
 
+var acceptType = Type{
+	Name: "socket.accept",
+	Facts: []Field{
+		{"peer", aem.FactText, "the client's address: `IP:PORT`, or `unix:` and its path"},
+		{"local", aem.FactText, "the address that it connected to"},
+	},
+	Kernel: "accept4(2) on a listening socket, watched by epoll(7)",
+	Open:   func(e Env) Source { return newAccepts(e) },
+}
+
 // accepts is the source of type socket.accept.
 type accepts struct {
 	env   Env

@@ -119,9 +119,3 @@ func (d *desk) quiet(t *testing.T, long time.Duration) {
 		t.Fatalf("%d events were detected", len(d.detected)-n)
 	}
 }
-
-func TestOpenRefusesATypeThatThereIsNot(t *testing.T) {
-	if _, err := Open("socket.acept", Env{}); err == nil {
-		t.Error("it was opened")
-	}
-}

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"fmt"
 	"log/slog"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -38,20 +37,4 @@ type Env struct {
 	Alarms *timing.Alarms
 	Sink   Sink
 	Log    *slog.Logger
-}
-
-// Types are the event types there are, with the constructor of each one's source.
-var types = map[string]func(Env) Source{
-	"timer":         func(e Env) Source { return newTimers(e) },
-	"socket.accept": func(e Env) Source { return newAccepts(e) },
-	"topic":         func(e Env) Source { return NewTopics(e) },
-}
-
-// Open makes the source of one type.
-func Open(typ string, e Env) (Source, error) {
-	open, ok := types[typ]
-	if !ok {
-		return nil, fmt.Errorf("open source: unknown type %q", typ)
-	}
-	return open(e), nil
 }

@@ -92,17 +92,3 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
-
-func TestTypesOfSpecs(t *testing.T) {
-	for want, spec := range map[string]Spec{"timer": Timer{}, "socket.accept": Accept{}, "topic": Topic{}} {
-		if spec.Type() != want {
-			t.Errorf("%T is of type %q", spec, spec.Type())
-		}
-		if types[want] == nil {
-			t.Errorf("type %q has no source", want)
-		}
-	}
-	if len(types) != 3 {
-		t.Errorf("%d types have sources", len(types))
-	}
-}

@@ -7,6 +7,12 @@ import (
 	"github.com/aem-exec/aem-exec/internal/timing"
 )
 
+var timerType = Type{
+	Name:   "timer",
+	Kernel: "the timeout of epoll_pwait2(2), one for all timers",
+	Open:   func(e Env) Source { return newTimers(e) },
+}
+
 // timers is the source of type timer: all deadlines in one list, and one alarm for the earliest of them.
 type timers struct {
 	env       Env

@@ -2,6 +2,13 @@ package source
 
 import "github.com/aem-exec/aem-exec/aem"
 
+var topicType = Type{
+	Name:  "topic",
+	Facts: []Field{{"topic", aem.FactText, "the full name, `APP/NAME`"}},
+	Data:  "what was emitted",
+	Open:  func(e Env) Source { return NewTopics(e) },
+}
+
 // Topics is the source of type topic: publications inside the supervisor and from outside, by name.
 type Topics struct {
 	env  Env

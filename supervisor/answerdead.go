@@ -131,7 +131,7 @@ func (s *Supervisor) replayOnLoop(l *letter, data []byte) (aem.EventID, error) {
 	e := s.NewEvent(l.Type)
 	e.Data, e.Of = data, l.ID
 	for _, f := range l.Facts {
-		e.Facts = append(e.Facts, aem.Fact(f))
+		e.Add(aem.Fact{Name: f.Name, Value: f.Value})
 	}
 	s.activate(j, reg, e)
 	return e.ID, nil

@@ -119,7 +119,7 @@ func (d *deadLetters) add(reg *registration, a *aem.Activation, c aem.Completion
 		Connection: connection, data: e.Data,
 	}
 	for _, f := range e.Facts {
-		l.Facts = append(l.Facts, control.Fact(f))
+		l.Facts = append(l.Facts, control.Fact{Name: f.Name, Value: f.Text()})
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 
 // The verbs that are reserved. They are refused, and not shown.
 var (
-	laterVerbs     = []string{"try", "explain", "sources", "policy", "gen"}
+	laterVerbs     = []string{"try", "explain", "policy", "gen"}
 	laterCtlVerbs  = []string{"usage", "watch", "priority", "filter", "timeout", "clean", "reload"}
 	laterStopFlags = []string{"close"}
 )
