@@ -34,8 +34,9 @@ func (p *process) exited(uint32) {
 	}
 	c.busy -= len(flights)
 	p.unrecord()
+	unasked := !p.ending || p.why != "" && p.why != aem.ReasonTimeout
 	stderr := ""
-	if len(flights) > 0 || bound != nil || !p.ending {
+	if len(flights) > 0 || bound != nil || unasked {
 		stderr = p.slot.stderr.Drain()
 	}
 	p.close()
@@ -48,12 +49,23 @@ func (p *process) exited(uint32) {
 		e.connection = f.connection
 		p.failFlight(f, i, e, stderr)
 	}
-	if !p.ending && bound == nil && len(flights) == 0 {
-		if e.why == aem.ReasonOOM {
-			e.detail = fmt.Sprintf("the app's memory is too small for size = %d of it", c.pool.spec.Size)
-		}
-		c.trouble(fmt.Errorf("handler %s ended by itself: %s", c.pool.spec.Name, describe(e, stderr)))
+	if unasked && bound == nil && len(flights) == 0 {
+		p.trouble(e, stderr)
 	}
+	c.fill()
+}
+
+// trouble tells of a process that ended, or had to be, while it had no event: one that always does so would be made
+// again without end, but for the wait that grows.
+func (p *process) trouble(e ending, stderr string) {
+	how := "ended by itself"
+	if p.ending {
+		how = "was ended"
+	}
+	if e.why == aem.ReasonOOM {
+		e.detail = fmt.Sprintf("the app's memory is too small for size = %d of it", p.crew.pool.spec.Size)
+	}
+	p.crew.trouble(fmt.Errorf("handler %s %s: %s", p.crew.pool.spec.Name, how, describe(e, stderr)))
 }
 
 // Records of denied system calls come a little after the process's end, if at all.

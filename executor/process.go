@@ -96,6 +96,7 @@ func (p *process) made(err error) {
 func (p *process) unmade(err error) {
 	c := p.crew
 	p.close()
+	c.forget(p)
 	completion := aem.Completion{Outcome: aem.Returned, Reason: aem.ReasonSpawn, Exit: -1, Err: err.Error()}
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
@@ -103,11 +104,11 @@ func (p *process) unmade(err error) {
 	} else {
 		c.trouble(err)
 	}
-	c.forget(p)
 	if p.bound != nil {
 		c.busy--
 		c.pool.complete(p.bound, completion)
 	}
+	c.fill()
 }
 
 // watch begins to follow the process.

@@ -264,13 +264,13 @@ func (c *processes) trouble(err error) {
 	})
 }
 
-// forget takes a process that is gone off the lists, and has its slot cleaned and used again.
+// forget takes a process that is gone off the lists, and has its slot cleaned and used again. What its end means comes
+// next, and then fill: after trouble none is made at once.
 func (c *processes) forget(p *process) {
 	remove(&c.live, p)
 	remove(&c.idle, p)
 	remove(&c.due, p)
 	c.recycle(p.slot)
-	c.fill()
 }
 
 // leftWait is how often a slot that still has processes is looked at again.

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
@@ -32,4 +33,17 @@ func TestEventsLargerThanTheArena_R041_R088(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDeathAtGrowthGivesTheEventBack has a handler that is gone from its channel when it is asked for a larger arena: the
+// event is another process's, at its first attempt.
+func TestDeathAtGrowthGivesTheEventBack(t *testing.T) {
+	h := role(t, "deaf")
+	h.Life, h.Size, h.ArenaSize, h.Retries, h.KillAfter = executor.Resident, 1, 64<<10, 0, 100*time.Millisecond
+	r := startRun(t, nil, topicApp(h))
+	r.emit("a/t", "closes its channel")
+	if fate := r.emit("a/t", string(make([]byte, 1<<20))); fate.Outcome != "done" {
+		t.Errorf("fate %s %s", fate.Outcome, fate.Reason)
+	}
+	r.logged("grow arena: send to handler: broken pipe")
 }

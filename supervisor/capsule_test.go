@@ -39,3 +39,23 @@ func TestMemoryTooSmallForItsCapsulesIsTold(t *testing.T) {
 	r := startRun(t, nil, a)
 	r.logged("memory is too small for size = 16")
 }
+
+// TestIdleLiarIsToldAndNotMadeAgainAtOnce has handlers that are at fault before they have an event: each is told of, and
+// the next one waits.
+func TestIdleLiarIsToldAndNotMadeAgainAtOnce(t *testing.T) {
+	for name, want := range map[string]string{"garbage": "reason=channel: read message", "mute": "reason=hello: it said no hello"} {
+		t.Run(name, func(t *testing.T) {
+			h := role(t, name)
+			h.Life, h.Size, h.ReadyTimeout = executor.Resident, 1, 50*time.Millisecond
+			h.Restart = executor.Backoff{First: time.Minute, Factor: 1, Max: time.Minute}
+			r := startRun(t, nil, topicApp(h))
+			r.logged("handler h was ended: ")
+			r.logged(want)
+			made := 0
+			r.ask(func() { made = len(r.orphans.own) })
+			if made != 0 {
+				t.Error("another was made at once")
+			}
+		})
+	}
+}

@@ -61,6 +61,12 @@ var roles = map[string]func(){
 		})
 	},
 	"poison": func() { hd.Run(poison, hd.InFlight(16)) },
+	"deaf": func() { // from its first event on
+		hd.Run(func(_ context.Context, e *hd.Event) error {
+			syscall.Close(3)
+			return nil
+		})
+	},
 }
 
 // role is a handler of direct that the test binary plays.
