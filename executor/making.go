@@ -127,8 +127,8 @@ func sealed(text []byte) (fd int, err error) {
 	return fd, nil
 }
 
-// onceArena is the arena of a process that serves one event: every page of it is made before the event, at up to 2 us.
-const onceArena = 64 << 10
+// onceArena is the arena of a process that serves one event: every page of it is made before the event, at up to 3 us.
+const onceArena = 16 << 10
 
 // arena is the arena that the process is to make: as the handler has it, but for those that serve one event. A cold
 // one's event is known; a capsule's grows if it must.

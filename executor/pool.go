@@ -52,7 +52,15 @@ type crew interface {
 }
 
 // Push puts an activation in the queue. It reports false when the queue is full.
-func (p *Pool) Push(a *aem.Activation) bool { return p.queue.Push(int(a.Priority), a) }
+func (p *Pool) Push(a *aem.Activation) bool {
+	if !p.queue.Push(int(a.Priority), a) {
+		return false
+	}
+	if c, ok := p.crew.(*processes); ok {
+		c.pushed()
+	}
+	return true
+}
 
 // Return puts an activation back to where it was taken from.
 func (p *Pool) Return(a *aem.Activation) { p.queue.Return(int(a.Priority), a) }

@@ -16,7 +16,7 @@ import (
 // and when it is told to end:
 //
 //	cold      made for one activation, ends after it
-//	capsule   size of them made ahead, each ends after its first activation; when none is left, cold ones are made
+//	capsule   size of them made ahead, and one for each activation that waits; each ends after its first one
 //	resident  size of them made ahead, never told to end
 type processes struct {
 	pool *Pool
@@ -38,6 +38,7 @@ type processes struct {
 	idle     []*process // ready for an activation
 	due      []*process // ready, with an activation that its copy is still to be made for
 	busy     int        // activations with a process
+	filling  bool       // the bank of capsules is on its way to being full
 	misses   int        // activations that found no capsule ready, not told yet
 	tell     timing.Alarm
 	failed   int          // failures to make processes, or to keep them, until it went well for restart.reset
@@ -103,7 +104,7 @@ func (c *processes) ready(head *aem.Activation) bool {
 	if c.stopped || c.busy >= spec.Concurrency || c.quarantined() {
 		return false
 	}
-	return c.pick(head) != nil || spec.Life != Resident && !c.again.Set() && c.roomForOne()
+	return c.pick(head) != nil || spec.Life == Cold && !c.again.Set() && c.roomForOne()
 }
 
 // pick is the process that an activation would be given to. A connection goes only to one that has nothing else: if
@@ -138,7 +139,6 @@ func (c *processes) run(until Mark) {
 	a, _ := c.pool.queue.Pop()
 	p := c.pick(a)
 	if p == nil {
-		c.missed()
 		c.begin(a)
 		c.make(a)
 		return
@@ -161,17 +161,19 @@ func (c *processes) run(until Mark) {
 // missTell is how long misses are counted before they are told.
 const missTell = time.Second
 
-// missed counts an activation that found no capsule ready and has a cold process made.
-func (c *processes) missed() {
-	if c.pool.spec.Life != Capsule {
+// pushed tells that one activation more waits. It goes to the first capsule that is ready, not to one made for it: that
+// would come last.
+func (c *processes) pushed() {
+	if c.pool.spec.Life != Capsule || len(c.idle) >= c.pool.queue.Len() {
 		return
 	}
+	c.fill()
 	if c.misses++; c.misses > 1 {
 		return
 	}
 	c.work.Alarms.After(&c.tell, missTell, func() {
-		c.pool.log.Warn("no capsule was ready: cold processes were made", "app", c.work.App, "handler", c.pool.spec.Name,
-			"activations", c.misses, "size", c.pool.spec.Size)
+		c.pool.log.Warn("no capsule was ready", "app", c.work.App, "handler", c.pool.spec.Name,
+			"waited", c.misses, "size", c.pool.spec.Size)
 		c.misses = 0
 	})
 }
@@ -210,20 +212,30 @@ func (c *processes) rest(p *process) {
 // unrest takes it out.
 func (c *processes) unrest(p *process) { remove(&c.idle, p) }
 
-// fill makes the processes that are to be there before their events.
+// fill makes the processes that are to be there before their events. A bank of capsules is filled when half of it is
+// used, and then whole: the events that find the first half have no process made beside them, on the processors that
+// their handlers run on.
 func (c *processes) fill() {
 	if c.stopped || c.again.Set() {
 		return
 	}
-	ahead := 0
+	spec := &c.pool.spec
+	want, ahead := spec.Ahead(), 0
 	for _, p := range c.live {
-		if !p.ending && (c.pool.spec.Life == Resident || p.bound == nil && !p.used) {
+		if !p.ending && (spec.Life == Resident || p.bound == nil && !p.used) {
 			ahead++
 		}
 	}
-	for ; ahead < c.pool.spec.Ahead() && c.roomForOne(); ahead++ {
+	if spec.Life == Capsule {
+		ahead -= c.pool.queue.Len() // those that have their activation already
+		if ahead > want/2 && !c.filling {
+			return
+		}
+	}
+	for ; ahead < want && c.roomForOne(); ahead++ {
 		c.make(nil)
 	}
+	c.filling = ahead < want
 }
 
 // make has the lane make a process, for activation a or ahead of any.

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,48 @@ func TestBurstBeyondTheCapsulesRunsColdAndIsTold(t *testing.T) {
 	r.publishAll("a/t", 8)
 	r.until("a/t", "done", func(c aem.Counts) bool { return c.Done == 8 })
 	r.logged("no capsule was ready")
+}
+
+// TestEventThatFindsNoCapsuleGetsTheNextOneReady has an event come while a capsule is on its way: it waits for that one,
+// and not for a process that would be made after it.
+func TestEventThatFindsNoCapsuleGetsTheNextOneReady(t *testing.T) {
+	h := role(t, "late")
+	h.Life, h.Size, h.Concurrency = executor.Capsule, 1, 8
+	r := startRun(t, nil, topicApp(h))
+	time.Sleep(2 * lateBy)
+	r.emit("a/t", "") // takes the one that there is: from now on the next is on its way
+	time.Sleep(lateBy / 2)
+	came := time.Now()
+	fate := r.emit("a/t", "")
+	started, err := strconv.ParseInt(string(fate.Reply), 10, 64)
+	if err != nil || started >= came.UnixNano() {
+		t.Errorf("reply %q: the process was started after the event at %d", fate.Reply, came.UnixNano())
+	}
+}
+
+// TestCapsulesAreRefilledFromHalf uses capsules of a bank of four, and counts who is there.
+func TestCapsulesAreRefilledFromHalf(t *testing.T) {
+	h := role(t, "done")
+	h.Life, h.Size = executor.Capsule, 4
+	r := startRun(t, nil, topicApp(h))
+	settled := func(want int) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+			there := -1
+			if r.ask(func() { there = len(r.orphans.own) }); there == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d capsules are there, want %d", there, want)
+			}
+		}
+	}
+	settled(4)
+	r.emit("a/t", "")
+	time.Sleep(100 * time.Millisecond) // in which a refill would be done
+	settled(3)
+	r.emit("a/t", "")
+	settled(4)
 }
 
 func TestMemoryTooSmallForItsCapsulesIsTold(t *testing.T) {

@@ -67,6 +67,7 @@ var roles = map[string]func(){
 			return nil
 		})
 	},
+	"late": late,
 }
 
 // role is a handler of direct that the test binary plays.
@@ -95,6 +96,16 @@ func poison(_ context.Context, e *hd.Event) error {
 	}
 	_, err := fmt.Printf("%s %d\n", e.Data, e.Attempt)
 	return err
+}
+
+// lateBy is how long a late handler takes to get ready.
+const lateBy = time.Second
+
+// late replies when it was started, in nanoseconds.
+func late() {
+	started := time.Now().UnixNano()
+	time.Sleep(lateBy)
+	hd.Run(func(_ context.Context, e *hd.Event) error { return e.Reply(fmt.Append(nil, started)) })
 }
 
 func noisy(context.Context, *hd.Event) error {

@@ -99,10 +99,11 @@ type Peer struct {
 // Accept takes one waiting connection. The connection itself blocks, as programs expect of a socket they are given.
 // EAGAIN means that none waits.
 func Accept(fd int) (conn int, peer Peer, err error) {
+	var name sockaddr
 	for {
-		conn, sa, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		conn, err = name.name(unix.SYS_ACCEPT4, fd, unix.SOCK_CLOEXEC)
 		if err == nil {
-			return conn, peerOf(sa), nil
+			return conn, name.peer(), nil
 		}
 		// man 2 accept: errors of the connection itself, which is gone; the next one may be well.
 		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNABORTED) {
@@ -113,30 +114,11 @@ func Accept(fd int) (conn int, peer Peer, err error) {
 
 // LocalName is our end of a connection or the address of a listening socket.
 func LocalName(fd int) (Peer, error) {
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
+	var name sockaddr
+	if _, err := name.name(unix.SYS_GETSOCKNAME, fd, 0); err != nil {
 		return Peer{}, os.NewSyscallError("getsockname", err)
 	}
-	return peerOf(sa), nil
-}
-
-func peerOf(sa unix.Sockaddr) Peer {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return Peer{IP: netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))}
-	case *unix.SockaddrInet6:
-		ip := netip.AddrFrom16(sa.Addr).Unmap()
-		if sa.ZoneId != 0 {
-			ip = ip.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
-		}
-		return Peer{IP: netip.AddrPortFrom(ip, uint16(sa.Port))}
-	case *unix.SockaddrUnix:
-		if sa.Name == "@" { // what x/sys/unix makes of an empty address, man 7 unix: "unnamed"
-			sa.Name = ""
-		}
-		return Peer{Path: sa.Name, Unix: true}
-	}
-	return Peer{}
+	return name.peer(), nil
 }
 
 // PeerOwner is who the process at the other end of a unix connection ran as when it connected, man 7 unix, SO_PEERCRED.
