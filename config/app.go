@@ -5,6 +5,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/limits"
 	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
@@ -81,6 +82,18 @@ func (d *decoder) find(a *app, table, key, name string) *handler {
 	return nil
 }
 
+// jobsOf is how many jobs the app declares that count for a portion of them.
+func (a *app) jobsOf(of limits.Of) (n int) {
+	for _, e := range a.Events {
+		for _, h := range a.handlers {
+			if e.Source != nil && slices.Contains(e.Handlers, h.Name) && of.Counts(e.Source.Type(), string(h.Agent)) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // limits checks the app's limits against each other and against what it declares.
 func (d *decoder) limits(a *app, jobs int) {
 	at := a.at + ".limits"
@@ -89,6 +102,11 @@ func (d *decoder) limits(a *app, jobs int) {
 	}
 	if a.Limits.Jobs > 0 && jobs > a.Limits.Jobs {
 		d.errorIn(at, "jobs", "the app declares %d jobs, more than its limit of %d", jobs, a.Limits.Jobs)
+	}
+	for _, of := range a.Limits.JobsOf {
+		if n := a.jobsOf(of); of.Most > 0 && n > of.Most {
+			d.errorIn(at, "jobs_of", "the app declares %d jobs of %q, more than its limit of %d", n, of.What, of.Most)
+		}
 	}
 	for _, h := range a.handlers {
 		if !a.Limits.AllowsAgent(string(h.Agent)) {

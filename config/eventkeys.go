@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"time"
 
@@ -22,6 +23,7 @@ type event struct {
 	timer    source.Timer
 	accept   source.Accept
 	topic    source.Topic
+	notice   source.Notice
 }
 
 func eventKeys(e *event) []key {
@@ -94,8 +96,29 @@ func eventTypes(e *event) []eventType {
 		{name: "pressure", keys: reserved("resource", "some", "clear")},
 		{name: "signal"},
 		{name: "device"},
+		noticeType(e, "supervisor.limit", "An app reaches one of its limits: at most once in ten seconds for each."),
+		noticeType(e, "supervisor.failed", "An event ends failed."),
+		noticeType(e, "supervisor.agent", "A handler's agents cannot be made, or are there again."),
 		{name: "supervisor.*"},
 	}
+}
+
+// noticeType is a type of what the supervisor tells of itself.
+func noticeType(e *event, name, doc string) eventType {
+	return eventType{name: name, doc: doc,
+		spec: func() source.Spec { return source.Notice{Kind: name, Apps: e.notice.Apps} },
+		keys: []key{
+			{"apps", texts(&e.notice.Apps, appPattern), nil, "Names or patterns of the apps it is about, as `[\"*\"]`. Default: this app."},
+		},
+	}
+}
+
+// appPattern reports a pattern that no app's name can match.
+func appPattern(s string) error {
+	if _, err := path.Match(s, ""); err != nil || s == "" {
+		return fmt.Errorf("%q is no name or pattern", s)
+	}
+	return nil
 }
 
 // acceptType is the one type whose events carry a connection.

@@ -82,7 +82,9 @@ func accountKeys(a *app) []key {
 func limitKeys(l *limits.Limits) []key {
 	return []key{
 		{"jobs", count(&l.Jobs, 1, 10_000_000), 1000, "Jobs registered at once: one for each event and handler."},
+		{"jobs_of", portions(&l.JobsOf), nil, "Of these, as `{ \"socket.*\" = 10, process = 5 }`: jobs of event types, or on agents."},
 		{"activations", count(&l.Activations, 1, 10_000_000), 256, "Activations that are not complete."},
+		{"activations_of", portions(&l.ActivationsOf), nil, "Of these, in the same form."},
 		{"queue_bytes", size(&l.QueueBytes, 1), "64MiB", "Data of events that wait."},
 		{"types", texts(&l.Types, typePattern), nil, "Event types the app may register, as `timer` or `socket.*`. Default: all."},
 		{"agents", choices(&l.Agents, plain(agents)...), nil, "Agents its handlers may run on. Default: all."},

@@ -46,12 +46,20 @@ aem.toml:2: app.web.limits.types: "file" is not supported yet`},
 	{text: "[app.web.limits]\nagents = [\"proces\"]\non_missing = [\"memroy\"]", want: `aem.toml:2: app.web.limits.agents: "proces" is not one of process, callback, thread (did you mean process?)
 aem.toml:3: app.web.limits.on_missing: "memroy" is not one of memory, swap, pids, cpu, io, cpuset, hugetlb, kill (did you mean memory?)`},
 	{text: "[app.web.limits]\non_missing = \"accept\"", want: `aem.toml:2: app.web.limits.on_missing: want a list of strings, or "refuse"`},
+	{text: "[app.web.event.e]\ntype = \"supervisor.limit\"\nhandler = \"h\"\napps = [\"[\", \"\", \"b*\"]\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", unseen: true,
+		want: `aem.toml:4: app.web.event.e.apps: "[" is no name or pattern
+aem.toml:4: app.web.event.e.apps: "" is no name or pattern`},
 	{text: "[app.web.policy]\nseccomp = \"default\"\nmode = \"log\"", want: `aem.toml:2: app.web.policy.seccomp: "default" is not supported yet
 aem.toml:3: app.web.policy.mode: "log" is not supported yet`},
 	{text: hello + "[app.web.limits]\ntypes = [\"socket.*\"]\nagents = [\"callback\"]\npriority_max = 9", unseen: true,
 		want: `aem.toml:1: app.web.handler.hello: the app's limits do not allow agent process
 aem.toml:4: app.web.event.hello: priority 10 is above the app's priority_max 9
 aem.toml:5: app.web.event.hello: the app's limits do not allow type timer`},
+	{text: "[app.web.limits]\njobs_of = { \"sokcet.*\" = 1 }", unseen: true, want: `aem.toml:2: app.web.limits.jobs_of: sokcet.*: "sokcet.*" means no event type`},
+	{text: "[app.web.limits]\njobs_of = { timer = 0 }\nactivations_of = 3", want: `aem.toml:2: app.web.limits.jobs_of: timer: want a whole number from 1 to 10000000
+aem.toml:3: app.web.limits.activations_of: want a table of numbers, like { "socket.*" = 10 }`},
+	{text: hello + "[app.web.event.again]\ntype = \"timer\"\nafter = \"1s\"\nhandler = \"hello\"\n[app.web.limits]\njobs_of = { process = 2, \"*\" = 1, callback = 1 }", unseen: true,
+		want: `aem.toml:13: app.web.limits: the app declares 2 jobs of "*", more than its limit of 1`},
 	{text: hello + "[app.web.event.again]\ntype = \"timer\"\nafter = \"1s\"\nhandler = \"hello\"\n[app.web.limits]\njobs = 1", unseen: true,
 		want: `aem.toml:13: app.web.limits: the app declares 2 jobs, more than its limit of 1`},
 

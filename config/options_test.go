@@ -64,6 +64,8 @@ log.level = "debug"
 swap = "1K"
 memory = 65536
 cpu = 2
+jobs_of = { "socket.*" = 10, process = 5 }
+activations_of = { topic = 7 }
 on_missing = ["memory", "swap"]
 [app.web.policy]
 seccomp = "none"
@@ -92,6 +94,13 @@ handlers = ["a"]
 [app.web.event.x]
 type = "topic"
 handler = { exec = ["cat"], handover = "data" }
+[app.web.event.w]
+type = "supervisor.limit"
+handler = "a"
+[app.web.event.v]
+type = "supervisor.failed"
+apps = ["*"]
+handler = "a"
 [app.app]
 `))
 	if err != nil {
@@ -102,6 +111,7 @@ handler = { exec = ["cat"], handover = "data" }
 	same(t, "second app", f.Options.Apps[1].Name, "app")
 	web := f.Options.Apps[0]
 	same(t, "limits", web.Limits, limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15,
+		JobsOf: []limits.Of{{What: "process", Most: 5}, {What: "socket.*", Most: 10}}, ActivationsOf: []limits.Of{{What: "topic", Most: 7}},
 		Memory: 65536, Swap: 1024, CPU: 2, Kill: true, OnMissing: []string{"memory", "swap"}})
 	same(t, "seccomp", web.SeccompFrom, "none")
 	same(t, "seccomp unset", web.SeccompUnset, false)
@@ -123,4 +133,6 @@ handler = { exec = ["cat"], handover = "data" }
 	same(t, "once", y.Once, true)
 	same(t, "topic", n.Source, source.Topic{Name: "web/x"})
 	same(t, "inline reference", n.Handlers, []string{"x"})
+	same(t, "notices of the app", web.Events[3].Source, source.Notice{Kind: "supervisor.limit", Apps: []string{"web"}})
+	same(t, "notices of all apps", web.Events[4].Source, source.Notice{Kind: "supervisor.failed", Apps: []string{"*"}})
 }

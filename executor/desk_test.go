@@ -37,6 +37,7 @@ func (d *desk) Born(int)                        {}
 func (d *desk) Reaped(int)                      {}
 func (d *desk) Wake(*Pool)                      {}
 func (d *desk) AgentTrouble(*Pool, error, bool) {}
+func (d *desk) AgentReady(*Pool)                {}
 func (d *desk) Started(a *aem.Activation)       { d.started = append(d.started, a) }
 
 func (d *desk) Completed(_ *Pool, a *aem.Activation, c aem.Completion) {

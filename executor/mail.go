@@ -43,6 +43,7 @@ func (p *process) proved() {
 	c := p.crew
 	p.ready = true
 	p.deadline.Stop()
+	c.pool.loop.AgentReady(c.pool)
 	switch {
 	case p.ending:
 	case p.bound != nil:

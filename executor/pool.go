@@ -34,6 +34,8 @@ type Loop interface {
 	// AgentTrouble reports that an agent failed to be there, and that it is tried again by backoff; down means that none is
 	// left. A nil err ends that state.
 	AgentTrouble(p *Pool, err error, down bool)
+	// AgentReady says that an agent is there: it said hello.
+	AgentReady(p *Pool)
 }
 
 // crew is the agents of a pool: callback, threads or processes.

@@ -7,26 +7,40 @@ import (
 
 // Limits is what one app may use: a plain value. A zero cgroup field is a limit not asked for.
 type Limits struct {
-	Jobs        int      // registered at once
-	Activations int      // activated and not complete
-	QueueBytes  int64    // data held in the supervisor
-	Types       []string // event types it may register, "socket.*" means all below; empty: all
-	Agents      []string // agents its handlers may run on; empty: all
-	PriorityMax int      // the highest level its registrations and boosts may use
-	Memory      int64    // bytes
-	Swap        int64    // bytes of swap beside Memory; zero or less: none. Without Memory it is not asked for
-	PIDs        int64    // processes and threads
-	CPU         float64  // cores
-	Kill        bool     // leaves that are killed as a whole are required, not only used where the host has them
-	OnMissing   []string // limits (memory swap pids cpu io cpuset hugetlb kill) the app goes on without
+	Jobs          int      // registered at once
+	Activations   int      // activated and not complete
+	QueueBytes    int64    // data held in the supervisor
+	Processes     int      // of its agents, alive at once; 0: no limit
+	JobsOf        []Of     // parts of Jobs
+	ActivationsOf []Of     // parts of Activations
+	Types         []string // event types it may register, "socket.*" means all below; empty: all
+	Agents        []string // agents its handlers may run on; empty: all
+	PriorityMax   int      // the highest level its registrations and boosts may use
+	Memory        int64    // bytes
+	Swap          int64    // bytes of swap beside Memory; zero or less: none. Without Memory it is not asked for
+	PIDs          int64    // processes and threads
+	CPU           float64  // cores
+	Kill          bool     // leaves that are killed as a whole are required, not only used where the host has them
+	OnMissing     []string // limits (memory swap pids cpu io cpuset hugetlb kill) the app goes on without
 }
+
+// Of is a limit on a part: what is of some event types, or runs on some agent.
+type Of struct {
+	What string // an event type, "socket.*" means all below, or an agent
+	Most int
+}
+
+// Counts reports whether an event type on an agent is part of it.
+func (o Of) Counts(typ, agent string) bool { return o.What == agent || typeMatches(o.What, typ) }
 
 // AllowsType reports whether the app may register events of type t.
 func (l Limits) AllowsType(t string) bool {
-	return len(l.Types) == 0 || slices.ContainsFunc(l.Types, func(pattern string) bool {
-		ok, err := path.Match(pattern, t)
-		return ok && err == nil
-	})
+	return len(l.Types) == 0 || slices.ContainsFunc(l.Types, func(pattern string) bool { return typeMatches(pattern, t) })
+}
+
+func typeMatches(pattern, t string) bool {
+	ok, err := path.Match(pattern, t)
+	return ok && err == nil
 }
 
 // AllowsAgent reports whether the app's handlers may run on agent a.

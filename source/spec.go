@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path"
 	"strings"
 	"time"
 )
@@ -31,6 +32,12 @@ type Topic struct {
 	Name string
 }
 
+// Notice asks for an event each time that the supervisor tells of itself: of a Kind, about Apps.
+type Notice struct {
+	Kind string   // supervisor.limit, supervisor.failed or supervisor.agent
+	Apps []string // names or patterns in the style of path.Match
+}
+
 // Type is "timer".
 func (Timer) Type() string { return "timer" }
 
@@ -39,6 +46,9 @@ func (Accept) Type() string { return "socket.accept" }
 
 // Type is "topic".
 func (Topic) Type() string { return "topic" }
+
+// Type is the kind, "supervisor.limit" and the like.
+func (n Notice) Type() string { return n.Kind }
 
 // Address is where a socket listens.
 type Address struct {
@@ -99,6 +109,17 @@ func Check(s Spec) error {
 	case Topic:
 		if app, name, ok := strings.Cut(s.Name, "/"); !ok || app == "" || name == "" {
 			return fmt.Errorf("topic %q: want APP/NAME", s.Name)
+		}
+	case Notice:
+		return s.check()
+	}
+	return nil
+}
+
+func (n Notice) check() error {
+	for _, pattern := range n.Apps {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("apps: %q is no pattern", pattern)
 		}
 	}
 	return nil

@@ -86,6 +86,8 @@ func TestCheck(t *testing.T) {
 		{"topic without an app", Topic{"name"}, false},
 		{"topic of nobody", Topic{"/name"}, false},
 		{"topic without a name", Topic{"app/"}, false},
+		{"notices", Notice{"supervisor.limit", []string{"a", "b*"}}, true},
+		{"notices of no pattern", Notice{"supervisor.limit", []string{"["}}, false},
 	} {
 		if err := Check(c.spec); (err == nil) != c.ok {
 			t.Errorf("%s: %v, want ok %t", c.name, err, c.ok)

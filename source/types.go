@@ -26,7 +26,9 @@ type Field struct {
 }
 
 // Types is the table.
-func Types() []Type { return []Type{timerType, acceptType, topicType} }
+func Types() []Type {
+	return []Type{timerType, acceptType, topicType, limitType, failedType, agentType}
+}
 
 // Common are the facts of every type.
 var Common = []Field{

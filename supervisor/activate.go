@@ -30,8 +30,7 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 	n := uint64(e.Count)
 	j.detected += n
 	j.last = e.Time.UnixNano()
-	a := reg.app
-	if reg.spec.Full == ShedFull && !a.room(1) {
+	if reg.spec.Full == ShedFull && reg.full() != nil {
 		j.shed += n
 		s.tell(e.ID, aem.Completion{Outcome: aem.Shed, Exit: -1}, reg.name)
 		drop(e)
@@ -41,12 +40,13 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 	activation := s.newActivation(e)
 	activation.Job, activation.Name, activation.Priority, activation.Seq = j.id, reg.spec.Name, j.priority, s.lastSeq
 	activation.Bytes, activation.Activated = executor.BytesOf(e), timing.Now()
-	a.activations++
-	a.bytes += activation.Bytes
+	reg.app.add(reg.counted, activation, 1)
 	j.waiting += n
 	s.queue(reg.pool, activation)
-	if !a.room(1) {
-		s.holdAtLimit(a)
+	for _, g := range reg.counted {
+		if !g.Room(1) {
+			s.holdAtLimit(reg.app, g, e.Type)
+		}
 	}
 }
 
@@ -96,7 +96,7 @@ func (s *Supervisor) start(id aem.JobID) {
 		s.retryStart(id, reg, err)
 		return
 	}
-	if !reg.app.room(1) {
+	if reg.spec.Full != ShedFull && reg.limited() {
 		s.hold(id, holdLimit)
 	}
 }
@@ -168,30 +168,6 @@ func (s *Supervisor) release(id aem.JobID, why holds) {
 	}
 }
 
-// holdAtLimit holds the jobs of an app that has as many activations, or as many bytes in them, as it may. Jobs whose
-// file says so are not held: what they detect meanwhile is shed.
-func (s *Supervisor) holdAtLimit(a *app) {
-	if a.held {
-		return
-	}
-	a.held = true
-	for _, id := range a.jobs {
-		if j := s.jobs.get(id); j != nil && s.jobs.registration(j).spec.Full != ShedFull {
-			s.hold(id, holdLimit)
-		}
-	}
-}
-
-func (s *Supervisor) releaseAtLimit(a *app) {
-	if !a.held || !a.relaxed() {
-		return
-	}
-	a.held = false
-	for _, id := range a.jobs {
-		s.release(id, holdLimit)
-	}
-}
-
 // Trouble takes what a source reports of a job: detection fails at the moment, or goes on.
 func (s *Supervisor) Trouble(id aem.JobID, err error) {
 	j := s.jobs.get(id)
@@ -221,26 +197,16 @@ func (s *Supervisor) publish(topic string, data []byte) (*aem.Event, []aem.JobID
 		return nil, nil, errStopping
 	}
 	subscribers := s.topics.Subscribers(topic)
-	for i, id := range subscribers {
-		reg := s.jobs.registration(s.jobs.get(id))
-		if limit := reg.app.spec.Limits.QueueBytes; int64(len(data)) > limit {
-			return nil, nil, fmt.Errorf("publish %s: %d bytes are more than app %s may queue (%d)", topic, len(data), reg.app.spec.Name, limit)
+	for _, id := range subscribers {
+		a := s.jobs.registration(s.jobs.get(id)).app
+		if limit := a.spec.Limits.QueueBytes; int64(len(data)) > limit {
+			return nil, nil, fmt.Errorf("publish %s: %d bytes are more than app %s may queue (%d)", topic, len(data), a.spec.Name, limit)
 		}
-		if reg.spec.Full != ShedFull && !reg.app.room(1+s.sameApp(subscribers[:i], reg.app)) {
-			return nil, nil, fmt.Errorf("publish %s: app %s: %w", topic, reg.app.spec.Name, executor.ErrFull)
-		}
+	}
+	if err := s.roomFor(subscribers, func(r *registration) bool { return r.spec.Full != ShedFull }); err != nil {
+		return nil, nil, fmt.Errorf("publish %s: %w", topic, err)
 	}
 	return s.topics.Publish(topic, data), subscribers, nil
-}
-
-// sameApp is how many of the jobs are of an app.
-func (s *Supervisor) sameApp(jobs []aem.JobID, a *app) (n int) {
-	for _, id := range jobs {
-		if s.jobs.registration(s.jobs.get(id)).app == a {
-			n++
-		}
-	}
-	return n
 }
 
 // publishOnLoop is publish for the app's own callbacks.

@@ -88,11 +88,12 @@ func (s *Supervisor) withJobs(peer control.Peer, req control.Request, f func(job
 
 func refusal(op control.Op, err error) control.Reply {
 	var refused *control.Error
+	var limit *limitError
 	switch {
 	case errors.As(err, &refused):
 		return control.Reply{Errno: refused.Errno, Error: refused.Text}
-	case errors.Is(err, executor.ErrFull):
-		return control.Refuse(syscall.EAGAIN, "%v: %v", op, err)
+	case errors.As(err, &limit):
+		return control.Refuse(limit.errno, "%v: %v", op, err)
 	case errors.Is(err, errStopping):
 		return control.Refuse(syscall.ESHUTDOWN, "%v: %v", op, err)
 	}
@@ -217,17 +218,15 @@ func (s *Supervisor) answerFire(_ context.Context, peer control.Peer, req contro
 }
 
 func (s *Supervisor) fireable(jobs []*job) error {
-	need := map[*app]int{}
-	for _, j := range jobs {
+	ids := make([]aem.JobID, len(jobs))
+	for i, j := range jobs {
 		reg := s.jobs.registration(j)
 		if _, ok := reg.spec.Source.(source.Accept); ok {
 			return control.Errorf(syscall.EINVAL, "fire: %s wants a connection, which only a client can make", reg.name())
 		}
-		if need[reg.app]++; !reg.app.room(need[reg.app]) {
-			return control.Errorf(syscall.EAGAIN, "fire: app %s is at a limit", reg.app.spec.Name)
-		}
+		ids[i] = j.id
 	}
-	return nil
+	return s.roomFor(ids, func(*registration) bool { return true })
 }
 
 // waiter waits for the fates of one event.

@@ -122,8 +122,8 @@ func (s *Supervisor) replayOnLoop(l *letter, data []byte) (aem.EventID, error) {
 		return 0, control.Errorf(syscall.ENOENT, "dead replay: %s: job %s is not there", l.ID, l.Job)
 	}
 	reg := s.jobs.registration(j)
-	if !reg.app.room(1) {
-		return 0, control.Errorf(syscall.EAGAIN, "dead replay: app %s is at a limit", reg.app.spec.Name)
+	if g := reg.full(); g != nil {
+		return 0, &limitError{reg.app.spec.Name, g}
 	}
 	if !s.dead.drop(l) {
 		return 0, control.Errorf(syscall.ENOENT, "dead replay: no dead letter %s", l.ID)

@@ -23,10 +23,8 @@ type app struct {
 	pools map[string]*executor.Pool // by handler
 	jobs  []aem.JobID
 
-	activations int   // activated and not complete
-	bytes       int64 // they count for in its queue
-	held        bool  // its jobs are held at a limit
-	removed     aem.Counts
+	gauges  gauges
+	removed aem.Counts
 }
 
 // registration is what a job was registered as.
@@ -37,6 +35,7 @@ type registration struct {
 	pool    *executor.Pool
 	handler string
 	source  source.Source
+	counted []*gauge // the limits that its activations count for
 	failure failures
 	retry   timing.Alarm // set while the source cannot start
 	told    int64        // when its trouble was last logged
@@ -53,7 +52,7 @@ func (r *registration) name() string {
 
 // openApp makes what the app's agents share. It refuses rather than run them under less than was asked for.
 func (s *Supervisor) openApp(spec *App) (*app, error) {
-	a := &app{spec: spec, pools: map[string]*executor.Pool{}}
+	a := &app{spec: spec, pools: map[string]*executor.Pool{}, gauges: newGauges(spec.Limits)}
 	identity, err := policy.LookupIdentity(spec.User, spec.Group, spec.Groups)
 	if err != nil {
 		return nil, placed(err, "app", spec.Name, "user")
@@ -174,7 +173,12 @@ func (s *Supervisor) register(a *app) error {
 			if err := a.allows(spec, pool.Spec()); err != nil {
 				return placed(err, "app", a.spec.Name, "event", spec.Name)
 			}
+			agent := pool.Spec().Agent
+			for _, g := range a.ofJob(spec.Source.Type(), agent) {
+				g.Add(1)
+			}
 			reg := &registration{app: a, spec: spec, pool: pool, handler: handler, source: src}
+			reg.counted = a.ofActivation(spec.Source.Type(), agent)
 			a.jobs = append(a.jobs, s.jobs.add(reg, spec.Priority))
 		}
 	}
@@ -183,10 +187,13 @@ func (s *Supervisor) register(a *app) error {
 
 // allows checks a registration against the app's counts and lists.
 func (a *app) allows(spec *Registration, h *executor.Spec) error {
-	l := a.spec.Limits
-	switch typ := spec.Source.Type(); {
-	case len(a.jobs) >= l.Jobs:
-		return fmt.Errorf("the app may have %d jobs (limits.jobs)", l.Jobs)
+	l, typ := a.spec.Limits, spec.Source.Type()
+	for _, g := range a.ofJob(typ, h.Agent) {
+		if !g.Room(1) {
+			return &limitError{a.spec.Name, g}
+		}
+	}
+	switch {
 	case !l.AllowsType(typ):
 		return fmt.Errorf("the app may not register %s (limits.types)", typ)
 	case !l.AllowsAgent(string(h.Agent)):
@@ -207,19 +214,6 @@ func (s *Supervisor) source(typ string) (source.Source, error) {
 		s.sources[typ] = src
 	}
 	return src, err
-}
-
-// room reports whether the app may have n more activations.
-func (a *app) room(n int) bool {
-	l := a.spec.Limits
-	return a.activations+n <= l.Activations && a.bytes < l.QueueBytes
-}
-
-// relaxed reports whether there is enough room to end a hold: a little more than one place, so that at the limit the
-// source is not held and resumed with every event.
-func (a *app) relaxed() bool {
-	l := a.spec.Limits
-	return a.activations <= l.Activations-max(1, l.Activations/8) && a.bytes <= l.QueueBytes-l.QueueBytes/8
 }
 
 func (a *app) close() error {

@@ -20,6 +20,9 @@ var errStopping = errors.New("the supervisor is stopping")
 // place in the queue back.
 func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c aem.Completion) {
 	s.Wake(p) // an agent is free
+	if c.Outcome != aem.Returned && c.Reason != aem.ReasonSpawn && c.Reason != aem.ReasonHello {
+		s.AgentReady(p)
+	}
 	j := s.jobs.get(a.Job)
 	if j == nil {
 		s.completeRemoved(p, a, c)
@@ -75,6 +78,7 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c aem.Com
 		j.failed += n
 		text := s.report(reg, a, c, reg.pool.Spec(), 0)
 		s.dead.add(reg, a, c, text, connection)
+		s.notifyFailed(reg, a, c, text)
 	case aem.Expired:
 		j.expired += n
 	case aem.Shed:
@@ -84,16 +88,15 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c aem.Com
 		j.ended, j.started = true, false
 	}
 	s.tell(a.Event.ID, c, reg.name)
-	s.leave(reg.app, a)
+	s.leave(reg.app, reg.counted, a)
 }
 
 // leave takes an activation out of its app's counts, and ends it.
-func (s *Supervisor) leave(app *app, a *aem.Activation) {
+func (s *Supervisor) leave(app *app, counted []*gauge, a *aem.Activation) {
 	drop(a.Event)
-	app.activations--
-	app.bytes -= a.Bytes
+	app.add(counted, a, -1)
 	s.recycle(a)
-	s.releaseAtLimit(app)
+	s.releaseAtLimit(app, counted)
 }
 
 // completeRemoved ends an activation whose job was removed while it ran: its job's books are in the app's.
@@ -108,7 +111,7 @@ func (s *Supervisor) completeRemoved(p *executor.Pool, a *aem.Activation, c aem.
 		c = aem.Completion{Outcome: aem.Shed, Exit: -1}
 	}
 	s.tell(a.Event.ID, c, func() string { return app.spec.Name + "/" + a.Name + ":" + p.Spec().Name })
-	s.leave(app, a)
+	s.leave(app, app.ofActivation(a.Event.Type, p.Spec().Agent), a)
 }
 
 // failWaiting gives up what waits, at the end.
@@ -149,6 +152,9 @@ func (s *Supervisor) remove(id aem.JobID) {
 	r, c := &reg.app.removed, j.counts()
 	r.Detected, r.Done, r.Failed = r.Detected+c.Detected, r.Done+c.Done, r.Failed+c.Failed
 	r.Expired, r.Shed, r.Running = r.Expired+c.Expired, r.Shed+c.Shed, r.Running+c.Running
+	for _, g := range reg.app.ofJob(reg.spec.Source.Type(), reg.pool.Spec().Agent) {
+		g.Add(-1)
+	}
 	reg.app.jobs = slices.DeleteFunc(reg.app.jobs, func(other aem.JobID) bool { return other == id })
 	s.jobs.remove(id)
 }
@@ -218,6 +224,7 @@ func (s *Supervisor) AgentTrouble(p *executor.Pool, err error, down bool) {
 	app := s.owners[p]
 	if err != nil {
 		s.log.Error("no agent", "app", app.spec.Name, "handler", p.Spec().Name, "err", err)
+		s.notifyAgents(p, err)
 	} else {
 		s.Wake(p)
 	}
@@ -232,3 +239,6 @@ func (s *Supervisor) AgentTrouble(p *executor.Pool, err error, down bool) {
 		}
 	}
 }
+
+// AgentReady takes what a pool reports: an agent is there.
+func (s *Supervisor) AgentReady(p *executor.Pool) { s.notifyAgents(p, nil) }

@@ -51,7 +51,7 @@ func placed(err error, path ...string) error {
 func New(o Options) (*Supervisor, error) {
 	s := &Supervisor{
 		options: o, started: time.Now(), sources: map[string]source.Source{}, owners: map[*executor.Pool]*app{},
-		retries: map[*aem.Activation]*timing.Alarm{}, waiters: map[aem.EventID]*waiter{},
+		retries: map[*aem.Activation]*timing.Alarm{}, troubled: map[*executor.Pool]bool{}, waiters: map[aem.EventID]*waiter{},
 		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
 	}
 	s.watch.s, s.watch.wake = s, make(chan struct{}, 1)

@@ -132,7 +132,7 @@ func TestActivationsAtTheirLimitHoldAndRelease_R101(t *testing.T) {
 		r.ask(func() {
 			j := r.jobNamed("a/tick")
 			seen = seen || j.state() == aem.Held
-			if n := r.apps[0].activations; n > 4 {
+			if n := r.apps[0].gauges.activations.Used; n > 4 {
 				t.Errorf("%d activations at once", n)
 			}
 		})

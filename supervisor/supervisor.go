@@ -58,6 +58,7 @@ type Supervisor struct {
 	owners   map[*executor.Pool]*app
 	active   []*executor.Pool // those whose queue may have something to run
 	retries  map[*aem.Activation]*timing.Alarm
+	troubled map[*executor.Pool]bool // those whose agents cannot be made, as was told
 	waiters  map[aem.EventID]*waiter
 	lastID   aem.EventID
 	lastSeq  uint64
