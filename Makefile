@@ -2,7 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
-GROUPS   ?= spawn dispatch copy peers
+GROUPS   ?= spawn dispatch thread copy peers
 PEERS    ?= ucspi-tcp openbsd-inetd nginx-light fcgiwrap socat systemd
 
 # Root has everything that the tests ask of a host, so that it may skip none.

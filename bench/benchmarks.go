@@ -27,6 +27,7 @@ var benchmarks = []benchmark{
 	{"dispatch", "capsule.dispatch.python", "the same in Python", benchCapsule("python")},
 	{"dispatch", "callback.dispatch", "detected to the first line of a callback", benchCallback},
 	{"dispatch", "dispatch.allocs", "allocations per event", benchAllocs},
+	{"thread", "thread.dispatch", "detected to the first line of a Go function on a thread of its own; floor: an eventfd between two C processes", benchThread},
 	{"copy", "copy.16MiB", "64 B to 16 MiB into another process; floor: memcpy", benchCopy},
 	{"copy", "copy.batch", "64 events of 1 KiB with one copy, without a supervisor; floor: a copy for each", benchCopyBatch},
 	{"peers", "peers.cold", "connections a second through accept, handler, one line back, close; floor: tcpserver", benchPeers},

@@ -30,6 +30,12 @@ func (d *decoder) handler(a *app, name, at string, v any) {
 	if h.states("size") && sizes[h.Life] == 0 && h.Life != "" {
 		d.errorIn(at, "size", "size is for capsule and resident: use concurrency")
 	}
+	if h.Agent == executor.Callback {
+		d.refuse(h, schedulingKeys(&h.Spec), "process and thread")
+	}
+	if h.Agent != executor.Thread {
+		d.refuse(h, threadKeys(&h.Spec), "thread")
+	}
 	switch h.Agent {
 	case executor.Process:
 		d.process(h)

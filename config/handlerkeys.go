@@ -10,7 +10,7 @@ import (
 var agents = []executor.AgentKind{executor.Process, executor.Callback, executor.Thread}
 
 func handlerKeys(s *executor.Spec) []key {
-	return slices.Concat(commonKeys(s), functionKeys(s), processKeys(s))
+	return slices.Concat(commonKeys(s), schedulingKeys(s), threadKeys(s), functionKeys(s), processKeys(s))
 }
 
 // commonKeys are for handlers on every agent.
@@ -26,6 +26,21 @@ func commonKeys(s *executor.Spec) []key {
 			key{"max", duration(&s.Backoff.Max, 1), "5m", "The longest wait."},
 			key{"jitter", number(&s.Backoff.Jitter, 0, 1), 0.1, "The part of a wait that is random."},
 		), nil, "Waits between attempts."},
+	}
+}
+
+// schedulingKeys are for handlers that the kernel schedules by themselves: threads and programs.
+func schedulingKeys(s *executor.Spec) []key {
+	return []key{
+		{"nice", optional(&s.Nice, -20, 19), nil, "The nice value, man 7 sched: less is more of a busy CPU. Default: the supervisor's."},
+		{"affinity", cpus(&s.CPUs), nil, "The CPUs it may run on, as `0-2,5`. Default: the supervisor's."},
+	}
+}
+
+// threadKeys are for handlers on threads.
+func threadKeys(s *executor.Spec) []key {
+	return []key{
+		{"realtime", count(&s.Realtime, 1, 98), nil, "Its priority in the real-time class SCHED_RR, before which all other work waits, but for the loop, which then runs one above. Default: not in that class."},
 	}
 }
 
@@ -68,10 +83,8 @@ func processKeys(s *executor.Spec) []key {
 			key{"alloc", choice(new(string), []string{"supervisor"}, "app"), "supervisor", "Who says where an event lands."},
 			key{"copy", choice(&s.Copy, []executor.Copy{executor.DirectCopy, executor.SharedCopy}), "direct", "How it gets there: into the handler's own memory, or into memory that both sides map, for hosts that refuse the first."},
 		), nil, "The handler's memory for events, with handover `direct`."},
-		{"nice", later, nil, "Scheduling priority of the process."},
-		{"ioprio", later, nil, "Its priority at block devices."},
-		{"affinity", later, nil, "Cores it may run on."},
-		{"oom_score_adj", later, nil, "How readily the kernel ends it for memory."},
+		{"ioprio", ioPriority(&s.IOPriority), nil, "Its priority at block devices, man 2 ioprio_set. Default: follows `nice`."},
+		{"oom_score_adj", optional(&s.OOMScoreAdj, -1000, 1000), nil, "How readily the kernel ends it for memory, man 5 proc_pid_oom_score_adj. Default: the supervisor's."},
 	}
 }
 

@@ -77,6 +77,10 @@ dir = "work"
 leftover = "kill"
 success = "any"
 rlimits = { nofile = 1024, core = "unlimited", stack = "8M" }
+nice = -5
+ioprio = "best-effort:6"
+affinity = "0-2,5"
+oom_score_adj = 500
 [app.web.handler.a]
 agent = "callback"
 call = "emit"
@@ -123,6 +127,7 @@ handler = "a"
 	same(t, "any success", b.AnySuccess, true)
 	same(t, "leftover set", b.LeftoverSet, true)
 	same(t, "rlimits", b.Rlimits, []executor.Rlimit{{Resource: 3, Value: 8 << 20}, {Resource: 4, Value: ^uint64(0)}, {Resource: 7, Value: 1024}})
+	same(t, "scheduling", b.Scheduling, executor.Scheduling{Nice: new(-5), CPUs: []int{0, 1, 2, 5}, IOPriority: 2<<13 | 6, OOMScoreAdj: new(500)})
 	same(t, "args", a.Args, map[string]any{"topic": "web/news"})
 	same(t, "bare exec", x.Exec, []string{"cat"})
 	same(t, "inline handler", x.Name, "x")

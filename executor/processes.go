@@ -61,15 +61,26 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.plan, err = spawn.Compile(c.spawnSpec(path))
-	return c, err
+	if c.plan, err = spawn.Compile(c.spawnSpec(path)); err != nil {
+		return nil, err
+	}
+	return c, c.rehearse()
+}
+
+// rehearse finds out at the start what this host refuses of what the handler's processes are made under.
+func (c *processes) rehearse() error {
+	refused := make(chan error, 1)
+	if !c.work.Lane.Submit(func(m *spawn.Maker) { refused <- m.Rehearse(c.plan) }) {
+		return errors.New("rehearse: the app's lane is full")
+	}
+	return <-refused
 }
 
 // spawnSpec is what all processes of the handler are made under. Only what would change something is asked for.
 func (c *processes) spawnSpec(path string) spawn.Spec {
 	s := spawn.Spec{
 		Path: path, Dir: c.pool.spec.Dir, Umask: c.pool.spec.Umask,
-		DropCaps: true, NoNewPrivs: true, Filter: c.work.Filter,
+		DropCaps: true, NoNewPrivs: true, Filter: c.work.Filter, Scheduling: c.pool.spec.Scheduling.ofProcess(),
 	}
 	if who := c.work.Account; !who.Own {
 		s.Identity = &spawn.Identity{UID: who.UID, GID: who.GID, Groups: who.Groups}

@@ -90,6 +90,7 @@ type Spec struct {
 	PassEnv []string // names taken from the supervisor's environment
 	Umask   int
 	Rlimits []Rlimit
+	Scheduling
 
 	Timeout      time.Duration // 0 none
 	ReadyTimeout time.Duration

@@ -6,6 +6,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/directcopy"
 	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
 	"github.com/aem-exec/aem-exec/limits"
 	"github.com/aem-exec/aem-exec/queue"
@@ -72,8 +73,8 @@ func (w *Workplace) Open(spec Spec, capacity int) (*Pool, error) {
 	}
 	if spec.Agent == Callback {
 		p.crew = &callback{pool: p, invoke: run}
-	} else {
-		p.crew = &threads{pool: p, invoke: run, limit: spec.Concurrency}
+		return p, nil
 	}
-	return p, nil
+	p.crew = &threads{pool: p, invoke: run, limit: spec.Concurrency}
+	return p, sys.OnThread(p.spec.Scheduling.ofThread) // what the host refuses, it refuses here
 }

@@ -172,7 +172,21 @@ func (s *Supervisor) openApps() (err error) {
 		}
 		errs = append(errs, err)
 	}
+	errs = append(errs, sys.OnThread(s.outrank))
 	return errors.Join(errs...)
+}
+
+// outrank puts the calling thread, the loop's, above all threads of handlers that are in a real-time class: else one
+// that computes could keep the loop from its CPU.
+func (s *Supervisor) outrank() error {
+	highest := 0
+	for _, p := range s.pools {
+		highest = max(highest, p.Spec().Realtime)
+	}
+	if highest == 0 {
+		return nil
+	}
+	return executor.RunRealtime(highest + 1)
 }
 
 // announce says at start what is weaker than it may seem.

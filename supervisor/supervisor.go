@@ -95,7 +95,6 @@ const (
 // within the grace. When it returns, no process, goroutine, descriptor, cgroup or socket of the supervisor is left.
 func (s *Supervisor) Run(ctx context.Context) error {
 	previous := runtime.GOMAXPROCS(0)
-	// With fewer Ps than busy threads the loop waits for one behind goroutines that compute.
 	runtime.GOMAXPROCS(max(previous, runtime.NumCPU(), s.lockedThreads()+2))
 	defer runtime.GOMAXPROCS(previous)
 
@@ -143,8 +142,20 @@ func (s *Supervisor) Alive(ctx context.Context) error {
 	return nil
 }
 
-// lockedThreads is how many goroutines have an OS thread of their own: the loop and each app's lane.
-func (s *Supervisor) lockedThreads() int { return 1 + len(s.apps) }
+// lockedThreads is how many goroutines have an OS thread of their own: the loop, each app's lane, and handlers on threads
+// as far as they are counted. Those may compute, and with fewer Ps the loop would wait behind them.
+func (s *Supervisor) lockedThreads() int {
+	n := 1 + len(s.apps)
+	for _, p := range s.pools {
+		if h := p.Spec(); h.Agent == executor.Thread {
+			n += h.Concurrency
+		}
+	}
+	return min(n, countedThreads)
+}
+
+// countedThreads bounds what the runtime makes for threads: a quarter as many collect garbage at once.
+const countedThreads = 128
 
 // loop is the loop's goroutine, on a thread of its own. After a copy that stuck it is started again, with first to be
 // done before anything else.
@@ -152,6 +163,7 @@ func (s *Supervisor) loop(first func()) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	s.watch.tid.Store(int64(sys.Gettid()))
 	sys.ExactSleep() //nolint:errcheck // then timers are up to 50 us late
+	s.outrank()      //nolint:errcheck // openApps has tried
 	if first != nil {
 		first()
 	}

@@ -104,6 +104,9 @@ func TestSpecIsJudged(t *testing.T) {
 		"compile /bin/sh: a path contains NUL":           {Path: "/bin/sh", Dir: "/tmp\x00"},
 		"compile /bin/sh: no such umask: 01000":          {Path: "/bin/sh", Umask: 0o1000},
 		"compile /bin/sh: no such resource: 16":          {Path: "/bin/sh", Rlimits: []Rlimit{{Resource: 16}}},
+		"compile /bin/sh: no such nice value: -21":       {Path: "/bin/sh", Scheduling: Scheduling{Nice: new(-21)}},
+		"compile /bin/sh: no CPU to run on":              {Path: "/bin/sh", Scheduling: Scheduling{CPUs: new(sys.CPUSet)}},
+		"compile /bin/sh: no such oom_score_adj: 1001":   {Path: "/bin/sh", Scheduling: Scheduling{OOMScoreAdj: new(1001)}},
 		"compile /bin/sh: a filter of 0 instructions":    {Path: "/bin/sh", NoNewPrivs: true, Filter: &Filter{}},
 		"compile /bin/sh: a filter without no_new_privs": {Path: "/bin/sh", Filter: denyAll(retKill)},
 	} {

@@ -23,6 +23,7 @@ var helpers = map[string]struct {
 	"other user":   {Spec{Identity: &Identity{UID: 1002, GID: 1001}}, ""},
 	"other group":  {Spec{Identity: &Identity{UID: 1001, GID: 1002}}, ""},
 	"other groups": {Spec{Identity: &Identity{UID: 1001, GID: 1001, Groups: []uint32{1002}}}, ""},
+	"nicer":        {Spec{Scheduling: Scheduling{Nice: new(-5)}}, ""},
 	"same": {Spec{Identity: &Identity{UID: 1001, GID: 1001}, DropCaps: true, NoNewPrivs: true},
 		status("Uid", "CapPrm", "NoNewPrivs")},
 	"inherited": {Spec{}, "ulimit -Sn; " + status("SigIgn")},
@@ -76,6 +77,7 @@ func TestIdentityWithoutPrivileges(t *testing.T) {
 		"other user":   "make process: setresuid: operation not permitted",
 		"other group":  "make process: setresgid: operation not permitted",
 		"other groups": "make process: setgroups: operation not permitted",
+		"nicer":        "make process: nice: permission denied (want CAP_SYS_NICE or a higher RLIMIT_NICE)",
 		"same":         "Uid: 1001 1001 1001 1001\nCapPrm: 0000000000000000\nNoNewPrivs: 1",
 	} {
 		t.Run(mode, func(t *testing.T) {

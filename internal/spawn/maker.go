@@ -50,19 +50,51 @@ func (m *Maker) Spawn(p *Plan, v Vars) (Child, error) {
 	}
 	l.copyText(&v)
 	l.write(p, &v)
-	l.run.clone = sys.CloneArgs{Flags: cloneFlags, PIDFD: uint64(address(&l.run.pidfd))}
-	if v.Cgroup > 0 {
-		l.run.clone.Flags |= sys.CLONE_INTO_CGROUP
-		l.run.clone.Cgroup = uint64(v.Cgroup)
-	}
-	l.run.index, l.run.errno = 0, 0
-	pid := clone(&l.run)
+	pid := l.clone(v.Cgroup)
 	runtime.KeepAlive(p)
-	runtime.KeepAlive(m)
 	if pid < 0 {
 		return Child{}, &StepError{Step: "clone3", Errno: syscall.Errno(-pid)}
 	}
 	return l.outcome(pid)
+}
+
+// Rehearse makes a process that takes all steps of a plan and ends where it would execute its program, and reports the
+// step that this host refuses. The directory is left out: it may be made later.
+func (m *Maker) Rehearse(p *Plan) error {
+	l, v := &m.list, Vars{Cgroup: -1}
+	l.slots = m.stage.take()
+	defer m.stage.put(l.slots)
+	trial := *p
+	trial.dir = nil
+	l.copyText(&v)
+	l.write(&trial, &v)
+	l.steps[len(l.steps)-1] = step{name: rehearsed, nr: sys.SYS_EXIT_GROUP}
+	pid := l.clone(v.Cgroup)
+	runtime.KeepAlive(&trial)
+	if pid < 0 {
+		return &StepError{Step: "clone3", Errno: syscall.Errno(-pid)}
+	}
+	_, err := l.outcome(pid)
+	if failed, ok := err.(*StepError); ok && *failed == (StepError{Step: rehearsed}) {
+		return nil
+	}
+	return err
+}
+
+// rehearsed is the last step of a rehearsal.
+const rehearsed = "exit_group"
+
+// clone makes a process that runs the list, and returns when it has executed its program or has ended.
+func (l *list) clone(cgroup int) (pid int) {
+	l.run.clone = sys.CloneArgs{Flags: cloneFlags, PIDFD: uint64(address(&l.run.pidfd))}
+	if cgroup > 0 {
+		l.run.clone.Flags |= sys.CLONE_INTO_CGROUP
+		l.run.clone.Cgroup = uint64(cgroup)
+	}
+	l.run.index, l.run.errno = 0, 0
+	pid = clone(&l.run)
+	runtime.KeepAlive(l)
+	return pid
 }
 
 // outcome tells a child that has begun its program from one that has died before. clone3 was asked for no exit signal,

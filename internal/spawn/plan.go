@@ -18,6 +18,7 @@ import (
 type Plan struct {
 	path, dir []byte // NUL-terminated; nil: leave
 	umask     int
+	scheduling
 	rlimits   []rlimit
 	nofile    *sys.Rlimit
 	bounding  []int // capabilities to drop from the bounding set
@@ -61,6 +62,9 @@ func Compile(s Spec) (*Plan, error) {
 	if s.Dir != "" {
 		p.dir = terminate(s.Dir)
 	}
+	if p.scheduling, err = s.Scheduling.compile(); err != nil {
+		return nil, fmt.Errorf("compile %s: %w", s.Path, err)
+	}
 	p.setLimits(s.Rlimits)
 	p.setIdentity(s.Identity, we)
 	if s.DropCaps {
@@ -93,7 +97,7 @@ func (s *Spec) check() error {
 			return fmt.Errorf("no such resource: %d", l.Resource)
 		}
 	}
-	return nil
+	return s.Scheduling.check()
 }
 
 // setLimits sets RLIMIT_NOFILE apart. Without one it is what this process was started with: the Go runtime raised the

@@ -16,7 +16,8 @@ type Spec struct {
 	DropCaps   bool      // no capability in any set
 	NoNewPrivs bool
 	Rlimits    []Rlimit // without RLIMIT_NOFILE here, it is what we were started with
-	Filter     *Filter  // nil: none; needs NoNewPrivs
+	Scheduling
+	Filter *Filter // nil: none; needs NoNewPrivs
 }
 
 // Identity is who the process runs as.
@@ -66,7 +67,18 @@ type StepError struct {
 	Signal syscall.Signal // what killed it there
 }
 
+// wants is what a step wants that is refused for want of permission.
+var wants = map[string]string{
+	"nice":          "CAP_SYS_NICE or a higher RLIMIT_NICE",
+	"ioprio":        "CAP_SYS_NICE",
+	"oom_score_adj": "CAP_SYS_RESOURCE",
+	"prlimit":       "CAP_SYS_RESOURCE",
+}
+
 func (e *StepError) Error() string {
+	if need := wants[e.Step]; need != "" && (e.Errno == syscall.EPERM || e.Errno == syscall.EACCES) {
+		return fmt.Sprintf("make process: %s: %v (want %s)", e.Step, e.Errno, need)
+	}
 	if e.Errno != 0 {
 		return fmt.Sprintf("make process: %s: %v", e.Step, e.Errno)
 	}

@@ -12,11 +12,12 @@ var order = [...]func(*list, *Plan, *Vars){
 	closeOthers, // first: until then the descriptors are the supervisor's own
 	newSession,
 	// Here: namespaces and mounts.
-	// Here: scheduling class, nice, ioprio, oom_score_adj, affinity.
+	schedule,
 	limitResources,
 	placeDescriptors,
 	limitDescriptors, // dup3 refuses a target above the limit
 	joinCgroups,      // from here on the app's own quota holds
+	chooseCPUs,
 	writeListenPID,
 	dropBounding,   // needs CAP_SETPCAP, gone with the uid
 	changeIdentity, // groups first, the uid takes the right to

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
 // status prints lines of the shell's own /proc/self/status, without a process in between.
@@ -47,6 +48,10 @@ func TestStepsAreSeenByTheProgram(t *testing.T) {
 		{"limits", func(s *Spec, _ *Vars) {
 			s.Rlimits = []Rlimit{{syscall.RLIMIT_NOFILE, 10, 12}, {syscall.RLIMIT_CPU, 50, 60}, {syscall.RLIMIT_FSIZE, 512, 1024}}
 		}, "ulimit -Sn; ulimit -Hn; ulimit -St; ulimit -Ht; ulimit -Sf; ulimit -Hf", "10\n12\n50\n60\n1\n2"},
+		{"nice", func(s *Spec, _ *Vars) { s.Nice = new(7) }, "nice", "7"},
+		{"io priority", func(s *Spec, _ *Vars) { s.IOPriority = 2<<13 | 6 }, "ionice -p $$", "best-effort: prio 6"},
+		{"affinity", func(s *Spec, _ *Vars) { s.CPUs = oneCPU(t) }, `[ "$(nproc)" = 1 ] && echo one`, "one"},
+		{"out of memory", func(s *Spec, _ *Vars) { s.OOMScoreAdj = new(321) }, "read score </proc/self/oom_score_adj; echo $score", "321"},
 		{"filter", func(s *Spec, _ *Vars) { s.NoNewPrivs, s.Filter = true, answer(syscall.SYS_UMASK, retErrno|99) },
 			status("Seccomp"), "Seccomp: 2"},
 		{"signals", nil, status("SigBlk", "SigIgn"), "SigBlk: 0000000000000000\nSigIgn: 0000000000000000"},
@@ -70,6 +75,23 @@ func TestStepsAreSeenByTheProgram(t *testing.T) {
 
 const noCaps = "CapInh: 0000000000000000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\n" +
 	"CapBnd: 0000000000000000\nCapAmb: 0000000000000000"
+
+// oneCPU is the last of those that we may run on.
+func oneCPU(t *testing.T) *sys.CPUSet {
+	t.Helper()
+	ours, err := sys.Affinity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := new(sys.CPUSet)
+	for cpu := range sys.CPUs {
+		if ours.IsSet(cpu) {
+			one.Zero()
+			one.Set(cpu)
+		}
+	}
+	return one
+}
 
 func null(t *testing.T) int { return openFile(t, os.DevNull, os.O_RDWR) }
 

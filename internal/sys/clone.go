@@ -45,6 +45,13 @@ const (
 	SYS_RT_SIGPROCMASK = unix.SYS_RT_SIGPROCMASK
 	SYS_SECCOMP        = unix.SYS_SECCOMP
 	SYS_EXECVE         = unix.SYS_EXECVE
+	SYS_EXIT_GROUP     = unix.SYS_EXIT_GROUP
+
+	SYS_SETPRIORITY       = unix.SYS_SETPRIORITY
+	SYS_IOPRIO_SET        = unix.SYS_IOPRIO_SET
+	SYS_SCHED_SETAFFINITY = unix.SYS_SCHED_SETAFFINITY
+	SYS_OPENAT            = unix.SYS_OPENAT
+	SYS_CLOSE             = unix.SYS_CLOSE
 )
 
 // Arguments of those system calls.
@@ -57,6 +64,9 @@ const (
 	SIG_SETMASK             = unix.SIG_SETMASK // man 2 sigprocmask
 	SECCOMP_SET_MODE_FILTER = unix.SECCOMP_SET_MODE_FILTER
 	CAP_SETPCAP             = unix.CAP_SETPCAP // man 7 capabilities
+	PRIO_PROCESS            = unix.PRIO_PROCESS
+	IOPRIO_WHO_PROCESS      = 1 // linux/ioprio.h
+	O_WRONLY                = unix.O_WRONLY
 )
 
 // Rlimit is struct rlimit64, linux/resource.h.
