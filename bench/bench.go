@@ -1,14 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"github.com/aem-exec/aem-exec/policy"
 )
 
 // turns is how many blocks each contender is measured in.
@@ -40,23 +37,6 @@ func (b *bench) close() error { return os.RemoveAll(b.dir) }
 // say tells people something; standard output is for figures.
 func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
-}
-
-// profile is a file with the filter that handlers run under here: Docker's default profile, which allows more than 300
-// calls, for the machine's own architecture alone. With the two others that Docker adds it is three times as long, and
-// takes three times as long to install.
-func (b *bench) profile() (string, error) {
-	p, err := policy.Load("policy/testdata/moby.json")
-	if err != nil {
-		return "", err
-	}
-	p.Architectures = nil
-	text, err := json.Marshal(p)
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(b.dir, "profile.json")
-	return file, os.WriteFile(file, text, 0o644)
 }
 
 // compile makes a static program of bench/testdata/NAME.c, once.

@@ -120,12 +120,8 @@ func (p *peerRun) startOurs() error {
 	if err != nil {
 		return err
 	}
-	bench, err := p.app()
-	if err != nil {
-		return err
-	}
 	fill := strings.NewReplacer("@LINES", direct, "@LINE", p.handler)
-	text := fmt.Sprintf("[supervisor]\nruntime_dir = \"run\"\nstate_dir = \"state\"\nlog = { level = \"error\" }\n%s[app.open.policy]\nseccomp = \"none\"\n", bench)
+	text := fmt.Sprintf("[supervisor]\nruntime_dir = \"run\"\nstate_dir = \"state\"\nlog = { level = \"error\" }\n%s[app.open.policy]\nseccomp = \"none\"\n", p.app())
 	ports := make([]int, len(ours))
 	for i, o := range ours {
 		if ports[i], err = freePort(); err != nil {

@@ -6,7 +6,6 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/limits"
-	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
@@ -14,7 +13,7 @@ import (
 type app struct {
 	supervisor.App
 	at            string // its table in the file
-	seccomp       string // as stated
+	policy        security
 	handlerTables map[string]any
 	eventTables   map[string]any
 	handlers      []*handler
@@ -53,20 +52,6 @@ func (d *decoder) name(at, name string) {
 	if err := aem.CheckName(name); err != nil {
 		d.errorf(at, "%v", err)
 	}
-}
-
-// security reads the seccomp profile that the app names.
-func (d *decoder) security(a *app) {
-	a.SeccompFrom, a.SeccompUnset = a.seccomp, a.seccomp == ""
-	if !isPath(a.seccomp) {
-		return
-	}
-	a.SeccompFrom = d.absolute(a.seccomp)
-	profile, err := policy.Load(a.SeccompFrom)
-	if err != nil {
-		d.errorf(a.at+".policy.seccomp", "%v", err)
-	}
-	a.Seccomp = profile
 }
 
 // find is the handler that a key of table refers to, nil with an error when there is none.

@@ -72,7 +72,7 @@ aem.toml:14: app.web.limits.types: "tmer" means no event type (did you mean time
 aem.toml:15: app.web.limits.cpu: want a number from 0.001 to 10000
 aem.toml:16: app.web.limits.queue_bytes: want a size like "64MiB"
 aem.toml:17: app.web.limits.cpuset: not supported yet
-aem.toml:19: app.web.policy.seccomp: want none or a path with a slash, like "./seccomp.json"
+aem.toml:19: app.web.policy.seccomp: want default, handler, none or a path with a slash, like "./seccomp.json"
 aem.toml:20: app.web.handler.hello: handover is missing (direct: uses our SDK; socket: the connection on stdin and stdout; stdin: the event as JSON; data: its bytes; none)
 aem.toml:21: app.web.handler.hello.exec: unknown fact {piid} (did you mean id?)
 aem.toml:22: app.web.handler.hello.timeout: want a duration like "2s"
@@ -135,8 +135,8 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := f.Options.Apps[0]
-	if a.Seccomp == nil || a.Seccomp.DefaultAction != "SCMP_ACT_ALLOW" || a.SeccompFrom != profile || a.SeccompUnset {
-		t.Errorf("seccomp %+v from %q, unset %v", a.Seccomp, a.SeccompFrom, a.SeccompUnset)
+	if a.Seccomp == nil || a.Seccomp.DefaultAction != "SCMP_ACT_ALLOW" || a.Seccomp.Name != profile {
+		t.Errorf("seccomp %+v", a.Seccomp)
 	}
 	write(t, profile, `{"defaultAction": "ALLOW"}`)
 	_, err = config.Load(file)

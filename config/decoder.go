@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+
+	"github.com/aem-exec/aem-exec/policy"
 )
 
 // decoder walks the generic values of one file by the rows of the table and collects what is wrong.
@@ -10,6 +12,7 @@ type decoder struct {
 	dir       string   // folder of the file, absolute
 	functions []string // Go functions that an embedding program offers
 	errors    Errors
+	profiles  map[string]*policy.Profile // that apps have named so far, by how they did
 }
 
 // errorf notes what is wrong with the key or table at.

@@ -46,7 +46,7 @@ func Docs() []byte {
 	a := new(app)
 	section(&b, "[app.NAME]", accountKeys(a))
 	section(&b, "[app.NAME.limits]", limitKeys(&a.Limits))
-	section(&b, "[app.NAME.policy]", policyKeys(a))
+	section(&b, "[app.NAME.policy]", policyKeys(&a.policy))
 	spec := new(executor.Spec)
 	section(&b, "[app.NAME.handler.HANDLER]", commonKeys(spec))
 	fmt.Fprintf(&b, "\nFor agents `process` and `thread`:\n")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
@@ -39,7 +40,8 @@ func Parse(name string, text []byte, functions ...string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{file: &File{name: name, inline: map[string]string{}}, dir: filepath.Dir(path), functions: functions}
+	d := &decoder{file: &File{name: name, inline: map[string]string{}}, dir: filepath.Dir(path), functions: functions,
+		profiles: map[string]*policy.Profile{}}
 	var root map[string]any
 	if _, err := toml.Decode(string(text), &root); err != nil {
 		return nil, Errors{syntaxError(name, err)}

@@ -1,9 +1,6 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/aem-exec/aem-exec/limits"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
@@ -62,7 +59,7 @@ func supervisorKeys(o *supervisor.Options) []key {
 func appKeys(a *app) []key {
 	return append(accountKeys(a),
 		key{"limits", table(limitKeys(&a.Limits)...), nil, "What the app may use."},
-		key{"policy", table(policyKeys(a)...), nil, "What its processes may do."},
+		key{"policy", table(policyKeys(&a.policy)...), nil, "What its processes may do."},
 		key{"handler", named("handler", &a.handlerTables), nil, "The handlers, by name."},
 		key{"event", named("event", &a.eventTables), nil, "The events, by name."},
 	)
@@ -104,33 +101,4 @@ func limitKeys(l *limits.Limits) []key {
 		{"hugetlb", later, nil, "Limits of huge pages."},
 		{"unified", later, nil, "Raw files of cgroup v2."},
 	}
-}
-
-func policyKeys(a *app) []key {
-	return []key{
-		{"seccomp", seccomp(&a.seccomp), nil, "`none`, or a file in the form of the OCI runtime specification (a path has a slash)."},
-		{"mode", choice(new(string), []string{"enforce"}, "log"), "enforce", "What happens to denied system calls."},
-		{"seccomp_ready", later, nil, "A second, tighter filter from readiness on."},
-		{"capabilities", later, nil, "Capabilities that are kept."},
-		{"namespaces", later, nil, "Namespaces of the app's own."},
-		{"read_only", later, nil, "A file system that cannot be written."},
-		{"paths", later, nil, "What may be read and written."},
-		{"signals", later, nil, "Whom signals may reach."},
-	}
-}
-
-// seccomp is a word or the path of a profile.
-func seccomp(p *string) kind {
-	k := text(p)
-	k.name = "none or a path"
-	k.schema = object{"type": "string", "pattern": "^none$|/"}
-	return k.then(func() error {
-		switch {
-		case *p == "default", *p == "handler":
-			return fmt.Errorf("%q is %s", *p, laterName)
-		case *p != "none" && !isPath(*p):
-			return errors.New(`want none or a path with a slash, like "./seccomp.json"`)
-		}
-		return nil
-	})
 }

@@ -49,8 +49,11 @@ aem.toml:3: app.web.limits.on_missing: "memroy" is not one of memory, swap, pids
 	{text: "[app.web.event.e]\ntype = \"supervisor.limit\"\nhandler = \"h\"\napps = [\"[\", \"\", \"b*\"]\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", unseen: true,
 		want: `aem.toml:4: app.web.event.e.apps: "[" is no name or pattern
 aem.toml:4: app.web.event.e.apps: "" is no name or pattern`},
-	{text: "[app.web.policy]\nseccomp = \"default\"\nmode = \"log\"", want: `aem.toml:2: app.web.policy.seccomp: "default" is not supported yet
-aem.toml:3: app.web.policy.mode: "log" is not supported yet`},
+	{text: "[app.web.policy]\nseccomp = \"none\"\nmode = \"log\"", unseen: true, want: `aem.toml:3: app.web.policy: mode is log, and with seccomp none there is nothing to record`},
+	{text: "[app.web.policy]\nseccomp = \"defalt\"\nseccomp_arches = [\"x87\"]", want: `aem.toml:2: app.web.policy.seccomp: want default, handler, none or a path with a slash, like "./seccomp.json"
+aem.toml:3: app.web.policy.seccomp_arches: "x87" is not one of x86, x32, arm (did you mean x86?)`},
+	{text: "[app.web.policy]\nseccomp_arches = [\"x86\"]\nseccomp = \"/no/none.json\"", unseen: true, want: `aem.toml:2: app.web.policy: seccomp_arches is for default and handler: a file names its own
+aem.toml:3: app.web.policy.seccomp: read seccomp profile: open /no/none.json: no such file or directory`},
 	{text: hello + "[app.web.limits]\ntypes = [\"socket.*\"]\nagents = [\"callback\"]\npriority_max = 9", unseen: true,
 		want: `aem.toml:1: app.web.handler.hello: the app's limits do not allow agent process
 aem.toml:4: app.web.event.hello: priority 10 is above the app's priority_max 9

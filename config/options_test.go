@@ -11,6 +11,7 @@ import (
 	"github.com/aem-exec/aem-exec/config"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/source"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
@@ -43,9 +44,10 @@ func TestDefaults(t *testing.T) {
 		Name: "hello", Source: source.Timer{Every: time.Second, First: time.Second}, Handlers: []string{"hello"},
 		Priority: 10, Start: true, Full: supervisor.HoldFull,
 	})
-	app.Handlers, app.Events = nil, nil
+	same(t, "seccomp", app.Seccomp.Name, "default")
+	app.Handlers, app.Events, app.Seccomp = nil, nil, nil
 	same(t, "app", app, supervisor.App{
-		Name: "web", Start: true, SeccompUnset: true,
+		Name: "web", Start: true,
 		Limits: limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15},
 	})
 	o.Apps = nil
@@ -117,8 +119,7 @@ handler = "a"
 	same(t, "limits", web.Limits, limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15,
 		JobsOf: []limits.Of{{What: "process", Most: 5}, {What: "socket.*", Most: 10}}, ActivationsOf: []limits.Of{{What: "topic", Most: 7}},
 		Memory: 65536, Swap: 1024, CPU: 2, Kill: true, OnMissing: []string{"memory", "swap"}})
-	same(t, "seccomp", web.SeccompFrom, "none")
-	same(t, "seccomp unset", web.SeccompUnset, false)
+	same(t, "seccomp", web.Seccomp, (*policy.Profile)(nil))
 
 	b, a, x := web.Handlers[0], web.Handlers[1], web.Handlers[2]
 	same(t, "exec", b.Exec, []string{"/etc/aem/{{x}/bin/b", "{peer}"})

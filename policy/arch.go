@@ -1,10 +1,6 @@
 package policy
 
-import (
-	"runtime"
-
-	"github.com/aem-exec/aem-exec/internal/sys"
-)
+import "github.com/aem-exec/aem-exec/internal/sys"
 
 // Arch is a system call interface: a set of numbers and the width of its arguments. One kernel has several.
 type Arch uint8
@@ -15,6 +11,7 @@ const (
 	X86
 	X32
 	AArch64
+	ARM
 	archs // how many
 )
 
@@ -30,15 +27,11 @@ var archInfo = [archs]struct {
 	X86:     {name: "x86", scmp: "SCMP_ARCH_X86", audit: sys.AUDIT_ARCH_I386},
 	X32:     {name: "x32", scmp: "SCMP_ARCH_X32", audit: sys.AUDIT_ARCH_X86_64, base: sys.X32_SYSCALL_BIT},
 	AArch64: {name: "aarch64", scmp: "SCMP_ARCH_AARCH64", audit: sys.AUDIT_ARCH_AARCH64, wide: true},
+	ARM:     {name: "arm", scmp: "SCMP_ARCH_ARM", audit: sys.AUDIT_ARCH_ARM},
 }
 
-// Native returns the architecture of this program.
-func Native() Arch {
-	if runtime.GOARCH == "arm64" {
-		return AArch64
-	}
-	return X86_64
-}
+// kernels are the architectures that a kernel may be of, and those whose programs it runs besides its own.
+var kernels = map[Arch][]Arch{X86_64: {X86, X32}, AArch64: {ARM}}
 
 // ArchByName returns the architecture a profile means by an SCMP_ARCH_* word.
 func ArchByName(scmp string) (Arch, bool) {

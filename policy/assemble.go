@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"golang.org/x/net/bpf"
-
-	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
 // Offsets in struct seccomp_data (linux/seccomp.h). An argument is two words, the low one first: all architectures
@@ -40,52 +38,129 @@ const reach = 254
 
 var jumps = [...]bpf.JumpTest{equal: bpf.JumpEqual, greater: bpf.JumpGreaterThan, greaterOrEqual: bpf.JumpGreaterOrEqual}
 
-func assemble(all []section) []bpf.Instruction {
+// assemble writes the program of all sections; foreign answers the calls of other architectures.
+func assemble(all []section, foreign uint32) []bpf.Instruction {
 	a := &assembler{answers: map[uint32]int{}, leaves: map[string]target{}}
-	next := target{sys.SECCOMP_RET_KILL_PROCESS, unwritten}
+	next := target{foreign, unwritten}
 	for _, s := range slices.Backward(all) {
-		next = a.jump(bpf.JumpEqual, s.audit, a.load(offsetNumber, a.search(s.spans)), next)
+		next = a.jump(bpf.JumpEqual, s.audit, a.load(offsetNumber, a.numbers(s.spans)), next)
 	}
 	a.load(offsetArch, next)
 	slices.Reverse(a.code)
 	return a.code
 }
 
-// search finds the span of the loaded number.
-func (a *assembler) search(spans []span) target {
-	if len(spans) == 1 {
-		return a.leaf(spans[0])
+// numbers finds the span of the loaded number.
+func (a *assembler) numbers(spans []span) target {
+	segments := make([]segment, len(spans))
+	places := map[string]int{}
+	for i, s := range spans {
+		key := s.key()
+		if _, ok := places[key]; !ok {
+			places[key] = i
+		}
+		segments[i] = segment{s.first, places[key], s.weight}
 	}
-	middle := len(spans) / 2
-	high := a.search(spans[middle:])
-	low := a.search(spans[:middle])
-	return a.jump(bpf.JumpGreaterOrEqual, spans[middle].first, high, low)
+	return a.search(plan(segments), func(i int) target { return a.leaf(spans[i]) })
+}
+
+// search writes a plan; place is where it leads.
+func (a *assembler) search(c *choice, place func(int) target) target {
+	if c.yes == nil {
+		return place(c.leads)
+	}
+	yes := a.search(c.yes, place)
+	no := a.search(c.no, place)
+	return a.jump(c.test, c.value, yes, no)
+}
+
+// key is the same for spans with the same verdict.
+func (s *span) key() string {
+	key := fmt.Append(nil, s.wide)
+	for _, r := range s.verdict {
+		key = fmt.Append(key, r.answer, r.tests)
+	}
+	return string(key)
 }
 
 // leaf gives the verdict of a span; equal ones that test arguments are written once.
 func (a *assembler) leaf(s span) target {
-	rules, last := s.verdict[:len(s.verdict)-1], s.verdict[len(s.verdict)-1]
-	next := target{last.answer, unwritten}
-	if len(rules) == 0 {
-		return next
+	if last := len(s.verdict) - 1; last == 0 {
+		return target{s.verdict[0].answer, unwritten}
 	}
-	key := fmt.Sprint(s.wide, s.verdict)
-	if written, ok := a.leaves[key]; ok {
-		return written
+	key := s.key()
+	written, ok := a.leaves[key]
+	if !ok {
+		v := s.verdict
+		if !s.wide {
+			v = v.narrow()
+		}
+		if what, alike := v.alike(); alike {
+			written = a.argument(what, s.wide, v.steps())
+		} else {
+			written = a.oneByOne(v, s.wide)
+		}
+		a.leaves[key] = written
 	}
+	return written
+}
+
+// argument finds the step of one argument: by its high word, then by its low one.
+func (a *assembler) argument(what about, wide bool, steps []step) target {
+	low := offsetArgs + uint32(what.arg)*2*wordSize
+	lowMask, highMask := uint32(what.mask), uint32(what.mask>>32)
+	if !wide || highMask == 0 {
+		return a.word(low, lowMask, steps)
+	}
+	all := halves(steps)
+	if len(all) == 1 {
+		return a.word(low, lowMask, all[0].low)
+	}
+	highs := make([]segment, len(all))
+	for i, h := range all {
+		highs[i] = segment{h.first, i, 1}
+	}
+	for i, h := range all { // the same answers lead to the same place
+		highs[i].leads = slices.IndexFunc(all, func(o half) bool { return slices.Equal(o.low, h.low) })
+	}
+	return a.masked(low+wordSize, highMask, a.search(plan(highs), func(i int) target { return a.word(low, lowMask, all[i].low) }))
+}
+
+// word finds the step of one word.
+func (a *assembler) word(offset, mask uint32, steps []step) target {
+	segments := make([]segment, 0, len(steps))
+	for _, s := range steps {
+		if s.first > uint64(^uint32(0)) {
+			break // beyond all values
+		}
+		segments = append(segments, segment{uint32(s.first), int(s.answer), 1})
+	}
+	return a.masked(offset, mask, a.search(plan(segments), func(i int) target { return target{uint32(i), unwritten} }))
+}
+
+// masked loads a word for what was written last, less what a mask takes away.
+func (a *assembler) masked(offset, mask uint32, next target) target {
+	if next.at != unwritten && mask != ^uint32(0) {
+		next = a.write(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: mask})
+	}
+	return a.load(offset, next)
+}
+
+// oneByOne tries the rules of a verdict, first to last.
+func (a *assembler) oneByOne(v verdict, wide bool) target {
+	rules := v[:len(v)-1]
+	next := target{v[len(v)-1].answer, unwritten}
 	for _, r := range slices.Backward(rules) {
 		pass := target{r.answer, unwritten}
 		for _, t := range slices.Backward(r.tests) {
-			pass = a.test(t, s.wide, pass, next)
+			pass = a.test(t, wide, pass, next)
 		}
 		next = pass
 	}
-	a.leaves[key] = next
 	return next
 }
 
-// test compares one argument. Programs of 32 bits pass arguments of 32 bits: there only the low words count, of the
-// argument and of the value, as in libseccomp.
+// test compares one argument.
 func (a *assembler) test(t test, wide bool, yes, no target) target {
 	if t.contrary {
 		yes, no = no, yes
@@ -113,11 +188,7 @@ func (a *assembler) equal(offset, mask, value uint32, yes, no target) target {
 	if mask == 0 {
 		return yes
 	}
-	next := a.jump(bpf.JumpEqual, value, yes, no)
-	if mask != ^uint32(0) {
-		next = a.write(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: mask})
-	}
-	return a.load(offset, next)
+	return a.masked(offset, mask, a.jump(bpf.JumpEqual, value, yes, no))
 }
 
 // load writes a load before next, which is what was written last, or an answer, which needs none.

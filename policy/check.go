@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -50,52 +51,116 @@ var foreign = []specs.Arch{
 const argsMax = 6 // of seccomp_data.args
 
 // check returns the first mistake of a profile, if any. It knows nothing of the host.
-func check(p *specs.LinuxSeccomp) error {
+func (p *Profile) check() error {
 	if err := checkAction("", "defaultAction", p.DefaultAction, "defaultErrnoRet", p.DefaultErrnoRet); err != nil {
 		return err
 	}
-	if p.ListenerPath != "" {
-		return mistaken("listenerPath", "a listener is not supported yet")
-	}
-	if p.ListenerMetadata != "" {
-		return mistaken("listenerMetadata", "a listener is not supported yet")
-	}
-	for i, a := range p.Architectures {
-		if _, ok := ArchByName(string(a)); !ok && !slices.Contains(foreign, a) {
-			return mistaken(fmt.Sprintf("architectures[%d]", i), "unknown architecture %q", a)
-		}
+	if err := p.checkArchitectures(); err != nil {
+		return err
 	}
 	for i, f := range p.Flags {
 		if _, ok := flags[f]; !ok {
 			return mistaken(fmt.Sprintf("flags[%d]", i), "unknown flag %q (%s)", f, words(flags))
 		}
 	}
-	for i := range p.Syscalls {
-		if err := checkSyscall(fmt.Sprintf("syscalls[%d]", i), &p.Syscalls[i]); err != nil {
+	for i := range p.Rules {
+		if err := p.Rules[i].check(rulePath(i)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkSyscall(path string, s *specs.LinuxSyscall) error {
-	if len(s.Names) == 0 {
+// judge is check, and whether the rules that hold everywhere agree with each other.
+func (p *Profile) judge() error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	_, err := newBook(p.unconditional())
+	return err
+}
+
+func (p *Profile) checkArchitectures() error {
+	if len(p.Architectures) > 0 && len(p.ArchMap) > 0 {
+		return mistaken("archMap", "beside architectures: want one of the two")
+	}
+	for i, a := range p.Architectures {
+		if err := checkArch(fmt.Sprintf("architectures[%d]", i), a); err != nil {
+			return err
+		}
+	}
+	for i, f := range p.ArchMap {
+		if err := checkArch(fmt.Sprintf("archMap[%d].architecture", i), f.Arch); err != nil {
+			return err
+		}
+		for j, a := range f.Subs {
+			if err := checkArch(fmt.Sprintf("archMap[%d].subArchitectures[%d]", i, j), a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkArch(path string, a specs.Arch) error {
+	if _, ok := ArchByName(string(a)); !ok && !slices.Contains(foreign, a) {
+		return mistaken(path, "unknown architecture %q", a)
+	}
+	return nil
+}
+
+// noListener refuses what would need somebody who answers each call.
+func noListener(path, metadata string) error {
+	switch {
+	case path != "":
+		return mistaken("listenerPath", unheard)
+	case metadata != "":
+		return mistaken("listenerMetadata", unheard)
+	}
+	return nil
+}
+
+// unheard is what the kernel does with calls that are to be told to a listener and have none (man 2 seccomp).
+const unheard = "not supported: no listener is made, and without one the kernel answers each such call with ENOSYS"
+
+func (r *Rule) check(path string) error {
+	if len(r.Names) == 0 {
 		return mistaken(path+".names", "missing")
 	}
-	for i, name := range s.Names {
+	for i, name := range r.Names {
 		if _, ok := findSyscall(name); !ok {
 			return mistaken(fmt.Sprintf("%s.names[%d]", path, i), "unknown system call %q", name)
 		}
 	}
-	if err := checkAction(path, "action", s.Action, "errnoRet", s.ErrnoRet); err != nil {
+	if err := checkAction(path, "action", r.Action, "errnoRet", r.ErrnoRet); err != nil {
 		return err
 	}
-	for i, a := range s.Args {
+	for i, a := range r.Args {
 		if a.Index >= argsMax {
 			return mistaken(fmt.Sprintf("%s.args[%d].index", path, i), "%d is not one of 0 to %d", a.Index, argsMax-1)
 		}
 		if _, ok := operators[a.Op]; !ok {
 			return mistaken(fmt.Sprintf("%s.args[%d].op", path, i), "unknown operator %q (%s)", a.Op, words(operators))
+		}
+	}
+	if err := r.Includes.check(path + ".includes"); err != nil {
+		return err
+	}
+	return r.Excludes.check(path + ".excludes")
+}
+
+// capability is the form of a capability's name. Which there are is the kernel's to say.
+var capability = regexp.MustCompile(`^CAP_[A-Z_]+$`)
+
+func (c *Condition) check(path string) error {
+	for i, name := range c.Caps {
+		if !capability.MatchString(name) {
+			return mistaken(fmt.Sprintf("%s.caps[%d]", path, i), "want a capability like CAP_SYS_ADMIN, not %q", name)
+		}
+	}
+	for i, arch := range c.Arches {
+		if !slices.Contains(dockerArches, arch) {
+			return mistaken(fmt.Sprintf("%s.arches[%d]", path, i), "unknown architecture %q (%s)", arch, strings.Join(dockerArches, ", "))
 		}
 	}
 	return nil
@@ -107,7 +172,7 @@ func checkAction(path, key string, a specs.LinuxSeccompAction, errnoKey string, 
 	case a == "":
 		return mistaken(join(path, key), "missing")
 	case a == specs.ActNotify:
-		return mistaken(join(path, key), "%s is not supported yet", a)
+		return mistaken(join(path, key), "%s is "+unheard, a)
 	case !ok:
 		return mistaken(join(path, key), "unknown action %q (%s)", a, words(actions))
 	case errno != nil && known.errnoMax == 0:

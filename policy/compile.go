@@ -17,25 +17,29 @@ type Program struct {
 	Flags uint32 // SECCOMP_FILTER_FLAG_*
 }
 
-// Compile makes the filter of a profile for a kernel of the native architecture. Native calls are always part of it,
-// and those of the profile's other architectures as far as that kernel has them; calls of any other end the process
-// (libseccomp ends the thread, which can leave the program hanging instead).
+// Compile makes the filter of a profile for a host. Native calls are always part of it, and those of the profile's other
+// architectures as far as the host's kernel has them; calls of any other end the process (libseccomp ends the thread,
+// which can leave the program hanging instead).
 //
-// The program is one binary search over ranges of numbers with the same answer per architecture, and tests of
-// arguments as its leaves. Its length matters: when it is installed the kernel runs it once for each number to learn
-// which are always allowed (kernel/seccomp.c, seccomp_cache_prepare).
-func Compile(p *specs.LinuxSeccomp, native Arch) (*Program, error) {
-	if native != X86_64 && native != AArch64 {
-		return nil, fmt.Errorf("compile seccomp: no kernel has %v as its own architecture", native)
+// The program is one search over ranges of numbers with the same answer per architecture, and tests of arguments as its
+// leaves. Its length matters, and the way to each number: when it is installed the kernel translates it, and runs it
+// once for each number to learn which are always allowed (kernel/seccomp.c, seccomp_cache_prepare).
+func Compile(p *Profile, h Host, s Stage) (*Program, error) {
+	if _, ok := kernels[h.Arch]; !ok {
+		return nil, fmt.Errorf("compile seccomp: no kernel has %v as its own architecture", h.Arch)
 	}
-	if err := check(p); err != nil {
+	p = p.Resolve(h)
+	if err := p.check(); err != nil {
 		return nil, fmt.Errorf("compile seccomp: %v", err)
 	}
-	b := newBook(p)
-	if err := b.checkVital(); err != nil {
+	b, err := newBook(p)
+	if err != nil {
+		return nil, fmt.Errorf("compile seccomp: %v", err)
+	}
+	if err := b.checkVital(s); err != nil {
 		return nil, err
 	}
-	insns := assemble(sections(b, native, p.Architectures))
+	insns := assemble(sections(b, h.Arch, p.Architectures), b.foreign)
 	if len(insns) > sys.BPF_MAXINSNS {
 		return nil, fmt.Errorf("compile seccomp: %d instructions, and the kernel takes %d", len(insns), sys.BPF_MAXINSNS)
 	}
@@ -64,57 +68,76 @@ type span struct {
 	first   uint32
 	verdict verdict
 	wide    bool // arguments have 64 bits
+	weight  int  // how many of its numbers the kernel looks at when the filter is installed
 }
 
 // nobody is the number a tracer sets to skip a call (man 2 ptrace): no call of x32, though it has the bit.
 const nobody = math.MaxUint32
 
 // sections lays out the numbers of all architectures of a profile, the native one first because it is met most.
-func sections(b *book, native Arch, others []specs.Arch) []section {
-	listed := func(a Arch) bool { return slices.Contains(others, specs.Arch(a.Name())) }
+func sections(b *book, native Arch, listed []specs.Arch) []section {
 	own := appendSpans(nil, b, native)
-	if native != X86_64 {
-		return []section{{native.Audit(), own}}
+	var others []section
+	for _, a := range kernels[native] {
+		in := slices.Contains(listed, specs.Arch(a.Name()))
+		switch {
+		case a == X32 && in:
+			own = appendSpans(own, b, X32)
+		case a == X32:
+			own = extend(own, span{first: sys.X32_SYSCALL_BIT, verdict: always(b.foreign)})
+		case in:
+			others = append(others, section{a.Audit(), appendSpans(nil, b, a)})
+		}
 	}
-	if listed(X32) {
-		own = appendSpans(own, b, X32)
-	} else {
-		own = extend(own, span{first: sys.X32_SYSCALL_BIT, verdict: always(sys.SECCOMP_RET_KILL_PROCESS)})
+	if native == X86_64 {
+		own = extend(own, span{first: nobody, verdict: always(b.unknown)})
 	}
-	own = extend(own, span{first: nobody, verdict: b.unknown()})
-	if !listed(X86) {
-		return []section{{native.Audit(), own}}
-	}
-	return []section{{native.Audit(), own}, {X86.Audit(), appendSpans(nil, b, X86)}}
+	return append([]section{{native.Audit(), own}}, others...)
 }
 
 // appendSpans appends the spans of an architecture, up to the last possible number.
 func appendSpans(spans []span, b *book, a Arch) []span {
-	verdicts := map[uint32]verdict{}
-	base := archInfo[a].base
-	named, last := base+uint32(newest[a]), base
+	base, wide := archInfo[a].base, archInfo[a].wide
+	weigh := func(from, to uint32) int { // x32 has no share in the kernel's look
+		return int(min(to, uint32(newest[a])+1)) - int(min(from, uint32(newest[a])+1))
+	}
+	next := base
+	gap := func(to uint32) { // numbers that no call has
+		if middle := min(to, base+uint32(newest[a])+1); next < middle {
+			spans = extend(spans, span{next, always(b.otherwise), wide, weigh(next, middle)})
+			next = middle
+		}
+		if next < to {
+			spans = extend(spans, span{next, always(b.unknown), wide, weigh(next, to)})
+		}
+	}
+	for _, i := range byNumber(a) {
+		row := &syscallTable[i]
+		nr, _ := row.number(a)
+		gap(nr)
+		spans = extend(spans, span{nr, b.verdictOn(a, row.name), wide, weigh(nr, nr+1)})
+		next = nr + 1
+	}
+	return extend(spans, span{first: next, verdict: always(b.unknown), wide: wide})
+}
+
+// byNumber lists the rows of the table that an architecture has, in the order of the numbers.
+func byNumber(a Arch) []int {
+	var rows []int
 	for i := range syscallTable {
-		if nr, ok := syscallTable[i].number(a); ok {
-			verdicts[nr] = b.verdictOn(a, syscallTable[i].name)
-			last = max(last, nr)
+		if syscallTable[i].nr[a] != absent {
+			rows = append(rows, i)
 		}
 	}
-	for nr := base; nr <= last+1; nr++ {
-		v, ok := verdicts[nr]
-		if !ok && nr > named {
-			v = b.unknown()
-		} else if !ok {
-			v = always(b.otherwise)
-		}
-		spans = extend(spans, span{nr, v, archInfo[a].wide})
-	}
-	return spans
+	slices.SortFunc(rows, func(i, j int) int { return int(syscallTable[i].nr[a] - syscallTable[j].nr[a]) })
+	return rows
 }
 
 // extend appends a span, or lets the last one go on where the verdict stays.
 func extend(spans []span, s span) []span {
 	s.wide = s.wide && len(s.verdict) > 1 // matters to tests alone
 	if n := len(spans); n > 0 && spans[n-1].wide == s.wide && spans[n-1].verdict.equal(s.verdict) {
+		spans[n-1].weight += s.weight
 		return spans
 	}
 	return append(spans, s)

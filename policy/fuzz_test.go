@@ -1,16 +1,10 @@
 package policy
 
-import (
-	"os"
-	"testing"
-)
+import "testing"
 
 func FuzzParse(f *testing.F) {
-	moby, err := os.ReadFile("testdata/moby.json")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(moby)
+	f.Add(defaultProfile)
+	f.Add(handlerProfile)
 	f.Add([]byte(deny(`{"names":["read"],"action":"SCMP_ACT_ERRNO","errnoRet":1,"args":[{"index":1,"value":2,"valueTwo":3,"op":"SCMP_CMP_MASKED_EQ"}]}`)))
 	f.Add([]byte(`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":`))
 	f.Add([]byte(`{"defaultAction":null,"flags":[{}]}`))
@@ -23,7 +17,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, native := range []Arch{X86_64, AArch64} {
-			if prog, err := Compile(p, native); err == nil {
+			if prog, err := Compile(p, Host{Arch: native}, Only); err == nil {
 				validate(t, prog)
 			}
 		}

@@ -33,7 +33,7 @@ func confine(profile string) int {
 	if err != nil {
 		return report(err)
 	}
-	prog, err := Compile(p, Native())
+	prog, err := Compile(p, Host{Arch: Native()}, Only)
 	if err != nil {
 		return report(err)
 	}
@@ -68,10 +68,6 @@ var confinedCalls = []struct {
 }
 
 func TestKernelObeys(t *testing.T) {
-	moby, err := os.ReadFile("testdata/moby.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	rule := func(name, rest string) string { return `{"names":["` + name + `"],"action":"SCMP_ACT_` + rest + `}` }
 	flags := func(list string) string {
 		return `{"defaultAction":"SCMP_ACT_ALLOW","flags":[` + list + `],"syscalls":[` + rule("umask", `ERRNO"`) + `]}`
@@ -90,7 +86,7 @@ func TestKernelObeys(t *testing.T) {
 		{"kill at once", deny(rule("getpid", `KILL_PROCESS"`)), "", syscall.SIGSYS},
 		{"all flags", flags(`"SECCOMP_FILTER_FLAG_LOG","SECCOMP_FILTER_FLAG_TSYNC","SECCOMP_FILTER_FLAG_SPEC_ALLOW",
 			"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"`), "getpid=0 getpriority=0 getpriority1=0 umask=1 new=38 ", 0},
-		{"a real profile", string(moby), "getpid=0 getpriority=0 getpriority1=0 umask=0 new=38 ", 0},
+		{"a real profile", string(defaultProfile), "getpid=0 getpriority=0 getpriority1=0 umask=0 new=38 ", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,12 +119,12 @@ func TestKernelRefusesKillable(t *testing.T) {
 }
 
 func BenchmarkCompile(b *testing.B) {
-	p, err := Load("testdata/moby.json")
+	p, err := Builtin(Default, Only)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		prog, err := Compile(p, X86_64)
+		prog, err := Compile(p, Host{Arch: X86_64}, Only)
 		if err != nil {
 			b.Fatal(err)
 		}

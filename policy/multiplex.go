@@ -34,8 +34,8 @@ func (b *book) verdictOn(a Arch, name string) verdict {
 	v := slices.Clone(b.rules[name])
 	for _, call := range slices.Sorted(maps.Keys(m.calls)) {
 		if rules := b.rules[call]; final(rules) {
-			v = append(v, rule{rules[0].answer, []test{{mask: m.mask, value: m.calls[call]}}})
+			v = append(v, rule{answer: rules[0].answer, tests: []test{{mask: m.mask, value: m.calls[call]}}})
 		}
 	}
-	return append(v, rule{answer: b.otherwise})
+	return b.close(v)
 }

@@ -9,7 +9,7 @@ import (
 //go:generate go run ./internal/gensyscalls syscalls_table.go
 
 // numbers is a value per architecture; absent where there is none.
-type numbers [archs]int16
+type numbers [archs]int32
 
 const absent = -1
 

@@ -57,7 +57,7 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 	if err != nil {
 		return nil, placed(err, "app", spec.Name, "user")
 	}
-	filter, err := compileFilter(spec)
+	filter, err := s.filters.compile(spec.Seccomp)
 	if err != nil {
 		return nil, placed(err, "app", spec.Name, "policy.seccomp")
 	}
@@ -105,17 +105,6 @@ func laneQueue(spec *App) int {
 		n += 2 * (h.Ahead() + h.Concurrency)
 	}
 	return n
-}
-
-func compileFilter(spec *App) (*spawn.Filter, error) {
-	if spec.Seccomp == nil {
-		return nil, nil
-	}
-	p, err := policy.Compile(spec.Seccomp, policy.Native())
-	if err != nil {
-		return nil, err
-	}
-	return &spawn.Filter{Insns: p.Insns, Flags: p.Flags}, nil
 }
 
 // watchMemory has the app's pools told when the kernel kills for its memory limit.

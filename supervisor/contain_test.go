@@ -13,6 +13,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -77,9 +78,9 @@ func setarch() executor.Spec {
 
 func deny(action specs.LinuxSeccompAction) func(*App) {
 	return func(a *App) {
-		a.Seccomp = &specs.LinuxSeccomp{
+		a.Seccomp = &policy.Profile{
 			DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagLog},
-			Syscalls: []specs.LinuxSyscall{{Names: []string{"personality"}, Action: action}},
+			Rules: []policy.Rule{{LinuxSyscall: specs.LinuxSyscall{Names: []string{"personality"}, Action: action}}},
 		}
 	}
 }

@@ -9,11 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
@@ -50,7 +47,7 @@ func placed(err error, path ...string) error {
 // behind; it is several HostErrors joined, where the options ask for what the host does not have.
 func New(o Options) (*Supervisor, error) {
 	s := &Supervisor{
-		options: o, started: time.Now(), sources: map[string]source.Source{}, owners: map[*executor.Pool]*app{},
+		options: o, started: time.Now(), sources: map[string]source.Source{}, filters: filters{}, owners: map[*executor.Pool]*app{},
 		retries: map[*aem.Activation]*timing.Alarm{}, troubled: map[*executor.Pool]bool{}, waiters: map[aem.EventID]*waiter{},
 		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
 	}
@@ -199,31 +196,14 @@ func (s *Supervisor) announce() {
 		if !processes {
 			continue
 		}
-		if a.spec.SeccompUnset {
-			s.log.Warn("no policy.seccomp is given: handlers run without a system call policy", "app", a.spec.Name)
-		}
 		if int(a.work.Account.UID) == os.Geteuid() {
 			s.log.Warn("handlers run as the supervisor's own user: their limits are advisory", "app", a.spec.Name)
 		}
-		if a.work.Filter != nil && s.denials.why != "" {
-			s.log.Warn("denied system calls will be syscall=unknown", "app", a.spec.Name, "why", s.denials.why)
-		} else if trapsSilently(a.spec.Seccomp) {
-			s.log.Warn("denied system calls will be syscall=unknown", "app", a.spec.Name,
-				"why", "SCMP_ACT_TRAP leaves a record only with the flag SECCOMP_FILTER_FLAG_LOG")
-		}
+		s.reportTrouble(a.spec.Name, a.spec.Seccomp)
 		if !a.work.Group.Kills() {
 			s.log.Warn("no cgroup: what a handler leaves behind is killed by its process group, and as found under us", "app", a.spec.Name)
 		}
 	}
-}
-
-// trapsSilently reports whether a profile ends processes in a way that leaves no record of the system call.
-func trapsSilently(p *specs.LinuxSeccomp) bool {
-	if p == nil || slices.Contains(p.Flags, specs.LinuxSeccompFlagLog) {
-		return false
-	}
-	traps := func(s specs.LinuxSyscall) bool { return s.Action == specs.ActTrap }
-	return p.DefaultAction == specs.ActTrap || slices.ContainsFunc(p.Syscalls, traps)
 }
 
 // CheckHost finds what the options ask for and this host does not have, without making or changing anything that

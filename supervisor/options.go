@@ -4,11 +4,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
-
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -56,10 +55,7 @@ type App struct {
 	Start  bool
 
 	Limits  limits.Limits
-	Seccomp *specs.LinuxSeccomp // nil: none
-	// SeccompFrom names where Seccomp came from, and SeccompUnset that the app said nothing about it.
-	SeccompFrom  string
-	SeccompUnset bool
+	Seccomp *policy.Profile // what its processes may call; nil: whatever they like
 
 	Handlers []executor.Spec
 	Events   []Registration

@@ -50,6 +50,7 @@ type Supervisor struct {
 	inbox   inbox
 	watch   watchdog
 	sources map[string]source.Source
+	filters filters
 	topics  *source.Topics
 
 	jobs     registry

@@ -89,7 +89,7 @@ func event(name string, src source.Spec, handlers ...string) Registration {
 // app is an app with all defaults.
 func testApp(name string, handlers []executor.Spec, events ...Registration) App {
 	return App{
-		Name: name, Start: true, Handlers: handlers, Events: events, SeccompUnset: true,
+		Name: name, Start: true, Handlers: handlers, Events: events,
 		Limits: limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15, Swap: -1},
 	}
 }

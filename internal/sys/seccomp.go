@@ -34,6 +34,7 @@ const (
 	AUDIT_ARCH_X86_64  = unix.AUDIT_ARCH_X86_64
 	AUDIT_ARCH_I386    = unix.AUDIT_ARCH_I386
 	AUDIT_ARCH_AARCH64 = unix.AUDIT_ARCH_AARCH64
+	AUDIT_ARCH_ARM     = unix.AUDIT_ARCH_ARM
 )
 
 // X32_SYSCALL_BIT marks the x32 system calls, which share AUDIT_ARCH_X86_64 (__X32_SYSCALL_BIT, asm/unistd.h).

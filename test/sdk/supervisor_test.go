@@ -49,7 +49,7 @@ func run(t *testing.T, src source.Spec, h executor.Spec) client {
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		Ready:  func(int, int, string) { close(ready) },
 		Apps: []supervisor.App{{
-			Name: "a", Start: true, SeccompUnset: true, Handlers: []executor.Spec{h},
+			Name: "a", Start: true, Handlers: []executor.Spec{h},
 			Limits: limits.Limits{Jobs: 10, Activations: 100, QueueBytes: 64 << 20, PriorityMax: 15, Swap: -1},
 			Events: []supervisor.Registration{{Name: "e", Source: src, Handlers: []string{"h"}, Priority: aem.PriorityDefault,
 				Start: true, Full: supervisor.HoldFull}},

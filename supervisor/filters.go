@@ -1,0 +1,51 @@
+package supervisor
+
+import (
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/policy"
+)
+
+// filters are the compiled profiles: apps that have the same one share its filter.
+type filters map[*policy.Profile]*spawn.Filter
+
+// compile makes the filter of a profile; nil for none.
+func (f filters) compile(p *policy.Profile) (*spawn.Filter, error) {
+	if p == nil || f[p] != nil {
+		return f[p], nil
+	}
+	host, err := policy.ThisHost()
+	if err != nil {
+		return nil, err
+	}
+	prog, err := policy.Compile(p, host, policy.Only)
+	if err != nil {
+		return nil, err
+	}
+	f[p] = &spawn.Filter{Insns: prog.Insns, Flags: prog.Flags}
+	return f[p], nil
+}
+
+// reportTrouble says at start what a policy will not tell on this host.
+func (s *Supervisor) reportTrouble(app string, p *policy.Profile) {
+	switch {
+	case p == nil:
+	case p.LogOnly:
+		s.log.Warn("policy.mode is log: no system call is denied", "app", app)
+	case !ends(p, specs.ActKill, specs.ActKillThread, specs.ActKillProcess, specs.ActTrap):
+	case s.denials.why != "":
+		s.log.Warn("denied system calls will be syscall=unknown", "app", app, "why", s.denials.why)
+	case ends(p, specs.ActTrap) && !slices.Contains(p.Flags, specs.LinuxSeccompFlagLog):
+		s.log.Warn("denied system calls will be syscall=unknown", "app", app,
+			"why", "SCMP_ACT_TRAP leaves a record only with the flag SECCOMP_FILTER_FLAG_LOG")
+	}
+}
+
+// ends reports whether a profile has one of some actions.
+func ends(p *policy.Profile, actions ...specs.LinuxSeccompAction) bool {
+	return slices.Contains(actions, p.DefaultAction) ||
+		slices.ContainsFunc(p.Rules, func(r policy.Rule) bool { return slices.Contains(actions, r.Action) })
+}
