@@ -44,8 +44,18 @@ func (d *decoder) handler(a *app, name, at string, v any) {
 	}
 	d.growing(h, "backoff", h.Backoff)
 	d.growing(h, "restart", h.Restart)
-	if h.ArenaMax < h.ArenaSize && h.ArenaMax > 0 {
-		d.errorIn(at+".arena", "max", "max is less than size")
+	d.arena(h)
+}
+
+// arena checks that what is said of it goes together.
+func (d *decoder) arena(h *handler) {
+	stated, _ := h.stated["arena"].(map[string]any)
+	_, statesMax := stated["max"]
+	switch {
+	case statesMax && h.Alloc == executor.AppAlloc:
+		d.errorIn(h.at+".arena", "max", "max is for alloc = \"supervisor\": an arena that the handler manages does not grow")
+	case h.Alloc != executor.AppAlloc && h.ArenaMax < h.ArenaSize && h.ArenaMax > 0:
+		d.errorIn(h.at+".arena", "max", "max is less than size")
 	}
 }
 

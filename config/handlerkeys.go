@@ -80,7 +80,7 @@ func processKeys(s *executor.Spec) []key {
 		{"arena", table(
 			key{"size", size(&s.ArenaSize, 4096), "1MiB", "Memory that events are copied into."},
 			key{"max", size(&s.ArenaMax, 4096), "64MiB", "What it may grow to."},
-			key{"alloc", choice(new(string), []string{"supervisor"}, "app"), "supervisor", "Who says where an event lands."},
+			key{"alloc", choice(&s.Alloc, []executor.Alloc{executor.SupervisorAlloc, executor.AppAlloc}), "supervisor", "Who says where in it an event lands: `app` is the handler, by an allocator of its own."},
 			key{"copy", choice(&s.Copy, []executor.Copy{executor.DirectCopy, executor.SharedCopy}), "direct", "How it gets there: into the handler's own memory, or into memory that both sides map, for hosts that refuse the first."},
 		), nil, "The handler's memory for events, with handover `direct`."},
 		{"ioprio", ioPriority(&s.IOPriority), nil, "Its priority at block devices, man 2 ioprio_set. Default: follows `nice`."},

@@ -92,7 +92,7 @@ aem.toml:7: app.web.handler.h.success: want a list of exit statuses from 0 to 25
 	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"none\"\nbackoff.max = \"1ms\"\nrestart = { first = \"1h\" }\narena.max = \"4K\"", unseen: true, want: `aem.toml:4: app.web.handler.h.backoff: max is less than first
 aem.toml:5: app.web.handler.h.restart: max is less than first
 aem.toml:6: app.web.handler.h.arena: max is less than size`},
-	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"direct\"\narena = { copy = \"shard\", alloc = \"app\" }", want: `aem.toml:4: app.web.handler.h.arena.alloc: "app" is not supported yet
+	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"direct\"\narena = { copy = \"shard\", alloc = \"map\" }", want: `aem.toml:4: app.web.handler.h.arena.alloc: "map" is not one of supervisor, app
 aem.toml:4: app.web.handler.h.arena.copy: "shard" is not one of direct, shared (did you mean shared?)`},
 	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"none\"\nnice = 20\nioprio = \"idle:1\"\naffinity = \"0-\"\noom_score_adj = 1.5\nrealtime = 99", want: `aem.toml:4: app.web.handler.h.nice: want a whole number from -20 to 19
 aem.toml:5: app.web.handler.h.ioprio: want "idle", or a class and a level like "best-effort:4" or "realtime:0"
@@ -105,6 +105,7 @@ aem.toml:5: app.web.handler.h.affinity: want CPUs below 1024, like "0-2,5" or [0
 aem.toml:5: app.web.handler.h: affinity is for process and thread
 aem.toml:6: app.web.handler.h: ioprio is for process
 aem.toml:7: app.web.handler.h: realtime is for thread`},
+	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"direct\"\narena = { alloc = \"app\",\n max = \"64M\" }", unseen: true, want: `aem.toml:5: app.web.handler.h.arena: max is for alloc = "supervisor": an arena that the handler manages does not grow`},
 	{text: "[app.web.handler.h]\nagent = \"callback\"\nexec = [\"h\"]\nsize = 2\numask = \"0022\"", want: `aem.toml:1: app.web.handler.h: call is missing: the function to run
 aem.toml:3: app.web.handler.h: exec is for process
 aem.toml:4: app.web.handler.h: size is for capsule and resident: use concurrency

@@ -38,7 +38,7 @@ func TestDefaults(t *testing.T) {
 		Success: []int{0}, Retries: 3,
 		Backoff:   executor.Backoff{First: time.Second, Factor: 2, Max: 5 * time.Minute, Jitter: 0.1},
 		Restart:   executor.Backoff{First: 500 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Reset: time.Minute},
-		ArenaSize: 1 << 20, ArenaMax: 64 << 20, Copy: executor.DirectCopy,
+		ArenaSize: 1 << 20, ArenaMax: 64 << 20, Alloc: executor.SupervisorAlloc, Copy: executor.DirectCopy,
 	})
 	same(t, "event", event, supervisor.Registration{
 		Name: "hello", Source: source.Timer{Every: time.Second, First: time.Second}, Handlers: []string{"hello"},

@@ -27,6 +27,7 @@ const (
 	Nothing Progress = iota // no step, for now
 	Greeted                 // the handler said hello: Prove is next
 	Proved                  // the handler is ready for events
+	Placed                  // the handler said where what Ask asked for is to land: Reserve is next
 )
 
 // maxBurst bounds how many messages one call of Receive reads, so that a handler that sends without end has no more of
@@ -59,9 +60,10 @@ func (m *Mailbox) hear(msg message) (progress Progress, err error) {
 		if m.hello.ArenaSize < m.wanted || m.shared != nil && m.hello.ArenaSize > m.wanted {
 			return Nothing, fmt.Errorf("read hello: an arena of %d bytes, want one of %d", m.hello.ArenaSize, m.wanted)
 		}
-		if m.base = m.hello.ArenaAddr; m.shared != nil {
-			m.base = 0
+		if err = m.judgeFlags(); err != nil {
+			return Nothing, err
 		}
+		m.base, m.origin = m.bounds()
 		m.phase = phaseGreeted
 		return Greeted, nil
 	case msg.kind == kindNonce && m.phase == phaseAsked:
@@ -70,10 +72,38 @@ func (m *Mailbox) hear(msg message) (progress Progress, err error) {
 		}
 		m.phase, m.ring.size = phaseProved, m.hello.ArenaSize
 		return Proved, nil
+	case msg.kind == kindPlace && m.request.open():
+		return Placed, m.told(msg)
 	case (msg.kind == kindError || msg.kind == kindReply) && m.phase == phaseProved:
 		return Nothing, m.keep(msg)
 	}
 	return Nothing, fmt.Errorf("read message: %v is not for now", msg.kind)
+}
+
+// judgeFlags refuses a handler that is another than it was asked to be.
+func (m *Mailbox) judgeFlags() error {
+	want := uint32(0)
+	if m.request != nil {
+		want = flagAppAlloc
+	}
+	switch got := m.hello.Flags; {
+	case got&want != want:
+		return errors.New("read hello: the handler brings no allocator, and was asked to say where events land")
+	case got != want:
+		return fmt.Errorf("read hello: flags %#x, asked for were %#x", got, want)
+	}
+	return nil
+}
+
+// bounds is what Mailbox.base and Mailbox.origin are from the hello on.
+func (m *Mailbox) bounds() (base, origin uint64) {
+	if m.request != nil { // places are addresses
+		origin = m.hello.ArenaAddr
+	}
+	if m.shared != nil {
+		return -origin, origin // our mapping begins at 0
+	}
+	return m.hello.ArenaAddr - origin, origin
 }
 
 // receive reads one message; ok is false when there is none.
@@ -109,7 +139,8 @@ func (m *Mailbox) Prove(pid int) error {
 	if err := sys.Getrandom(m.nonce[:]); err != nil {
 		return fmt.Errorf("prove arena: %w", err)
 	}
-	v := vector{remote: m.base}
+	v := vector{}
+	v.to(m.base + m.origin)
 	v.add(m.nonce[:])
 	if err := m.write(pid, &v); err != nil { // never short: the arena begins at a cache line
 		return fmt.Errorf("prove arena: %w", err)

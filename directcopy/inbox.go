@@ -19,7 +19,8 @@ import (
 type Inbox struct {
 	page     *page
 	arena    []byte
-	mapping  []byte // that the arena lies in
+	mapping  []byte   // that the arena lies in
+	landing  *landing // nil unless the handler allocates
 	channel  int
 	waiter   int
 	answers  int
@@ -34,9 +35,10 @@ type Inbox struct {
 	message [maxMessage + 1]byte
 }
 
-// Attach takes what Mailbox.Handler gave, in that order, and makes or maps an arena. The descriptors are the inbox's
-// from now on, whatever Attach returns; programs that the handler starts do not get them.
-func Attach(fds []int, arenaSize int) (*Inbox, error) {
+// Attach takes what Mailbox.Handler gave, in that order, and makes or maps an arena, or takes that of memory, which is nil
+// unless the handler allocates. The descriptors are the inbox's from now on, whatever Attach returns; programs that the
+// handler starts do not get them.
+func Attach(fds []int, arenaSize int, memory *Memory) (*Inbox, error) {
 	for _, fd := range fds {
 		syscall.CloseOnExec(fd)
 	}
@@ -52,7 +54,7 @@ func Attach(fds []int, arenaSize int) (*Inbox, error) {
 	}
 	b.page = p
 	if err = p.check(); err == nil {
-		err = b.makeArena(arenaSize)
+		err = b.open(arenaSize, memory)
 	}
 	if err != nil {
 		b.Close()
@@ -67,6 +69,21 @@ func (p *page) check() error {
 		return fmt.Errorf("map control page: magic %#x, version %d, size %d are not those of ABI %d", p.magic, p.version, p.size, version)
 	}
 	return nil
+}
+
+// open makes the first arena.
+func (b *Inbox) open(size int, memory *Memory) error {
+	if memory == nil {
+		return b.makeArena(size)
+	}
+	b.landing = &landing{memory: memory}
+	if memory.Arena != nil && b.passed < 0 {
+		b.arena = memory.Arena
+		return nil
+	}
+	err := b.makeArena(size)
+	memory.Arena = b.arena
+	return err
 }
 
 // makeArena makes an arena, or maps a shared one if its file was passed.
@@ -94,11 +111,12 @@ func (b *Inbox) dropArena() {
 func (b *Inbox) Hello(inFlight int) error {
 	b.inFlight = inFlight // for the next arena's
 	hello := Hello{
-		ArenaAddr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b.arena)))),
+		ArenaAddr: b.address(),
 		ArenaSize: uint64(len(b.arena)),
 		PID:       uint32(os.Getpid()),
 		TID:       uint32(syscall.Gettid()),
 		InFlight:  uint32(inFlight),
+		Flags:     b.landing.flags(),
 	}
 	if err := b.send(kindHello, 0, hello.append(nil)); err != nil {
 		return err
@@ -115,6 +133,9 @@ func (b *Inbox) Hello(inFlight int) error {
 	}
 	return fmt.Errorf("say hello: got %v", msg.kind)
 }
+
+// address is where the arena begins.
+func (b *Inbox) address() uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b.arena)))) }
 
 // Take waits for the next event. It returns io.EOF when there is none to come: after Stop, when the supervisor said so
 // and what it published is done, or when the supervisor is gone.
@@ -161,6 +182,10 @@ func (b *Inbox) sleep() error {
 			if err := b.grow(int(msg.number)); err != nil {
 				return err
 			}
+		case kindAlloc:
+			if err := b.allocate(msg); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("wait for event: got %v", msg.kind)
 		}
@@ -171,7 +196,7 @@ func (b *Inbox) sleep() error {
 // take takes the oldest published event.
 func (b *Inbox) take() (Event, error) {
 	at := &b.page.entries[b.taken%Slots]
-	offset, size, flags := at.offset.Load(), uint64(at.size.Load()), at.flags.Load()
+	offset, size, flags := at.offset.Load()-b.origin(), uint64(at.size.Load()), at.flags.Load()
 	if arena := uint64(len(b.arena)); offset > arena || size > arena-offset {
 		return Event{}, fmt.Errorf("take event: %d bytes at %d are not in the arena", size, offset)
 	}
@@ -190,6 +215,9 @@ func (b *Inbox) take() (Event, error) {
 	}
 	if flags&flagDescriptor != 0 {
 		e.FD, b.passed = b.passed, -1
+	}
+	if b.landing != nil {
+		b.landing.blocks[e.Number%Slots] = span{offset: offset, size: size}
 	}
 	b.taken++
 	b.page.taken.Store(b.taken)
@@ -236,7 +264,9 @@ func (b *Inbox) Answer(a Answer) error {
 	at.reply.Store(uint64(len(a.Reply)))
 	b.answered++
 	b.page.answered.Store(b.answered)
-	return wake(&b.page.supervisorSleeps, b.answers)
+	err := wake(&b.page.supervisorSleeps, b.answers)
+	b.landing.free(a.Number)
+	return err
 }
 
 func (b *Inbox) send(k kind, number uint32, body []byte) error {

@@ -18,6 +18,9 @@ type Options struct {
 	// Shared makes the arena a file in memory that both sides map. Copies into it need no permission and no pid, and
 	// nothing that the handler does can park them.
 	Shared bool
+
+	// AppAlloc leaves it to the handler where in its arena each event lands. Such an arena does not grow.
+	AppAlloc bool
 }
 
 // size is ArenaSize in whole pages.
@@ -36,6 +39,9 @@ func (o Options) Environment() []string {
 	if o.Shared {
 		env = append(env, "AEM_COPY=shared")
 	}
+	if o.AppAlloc {
+		env = append(env, "AEM_ALLOC=app")
+	}
 	return env
 }
 
@@ -49,10 +55,12 @@ type Mailbox struct {
 	handler   []int // what the handler inherits; -1 once closed
 	phase     phase
 	hello     Hello
-	base      uint64 // of the arena, where it is written: an address in the handler, 0 in a shared one
+	base      uint64 // what is added to a place to write there: of the arena, but 0 where places are addresses or it is shared
+	origin    uint64 // the place that the arena begins at
 	wanted    uint64 // the least size of the arena that the next hello is to name
 	max       uint64 // what the arena may grow to, whole pages
 	shared    *sharedArena
+	request   *request // nil unless the handler allocates
 	nonce     [nonceSize]byte
 
 	ring      ring
@@ -70,7 +78,11 @@ type Mailbox struct {
 func NewMailbox(o Options) (m *Mailbox, err error) {
 	m = &Mailbox{channel: -1, doorbell: -1, answersFD: -1, handler: []int{-1, -1, -1, -1}}
 	m.reservation.mailbox = m
-	m.max = uint64(o.max())
+	if o.AppAlloc {
+		m.request = new(request)
+	} else {
+		m.max = uint64(o.max())
+	}
 	if err = m.open(); err == nil && o.Shared {
 		err = m.share(o.size())
 	}
@@ -182,11 +194,14 @@ func (m *Mailbox) Close() error {
 // Stop asks the handler to end after the events that it has.
 func (m *Mailbox) Stop() error { return m.send(kindStop, 0, -1) }
 
-// send sends a message without a body, with a descriptor if fd is one. It never waits: a handler that reads nothing
-// has a full channel, and that is an error.
-func (m *Mailbox) send(k kind, number uint32, fd int) (err error) {
+// send sends a message without a body, with a descriptor if fd is one.
+func (m *Mailbox) send(k kind, number uint32, fd int) error {
 	var buf [messageHeaderSize]byte
-	b := appendMessage(buf[:0], k, number, nil)
+	return m.post(appendMessage(buf[:0], k, number, nil), fd)
+}
+
+// post never waits: a handler that reads nothing has a full channel, and that is an error.
+func (m *Mailbox) post(b []byte, fd int) (err error) {
 	if fd >= 0 {
 		err = sys.SendDescriptor(m.channel, b, fd, false)
 	} else {

@@ -16,6 +16,9 @@ const (
 	kindStop                       // supervisor: end when you have done what you have
 	kindReply                      // handler: the next piece of the reply to event number
 	kindGrow                       // supervisor: give up your arena for one of number bytes
+
+	kindAlloc kind = 12 // supervisor: events from number on need so much room
+	kindPlace kind = 13 // handler: they are to land there
 )
 
 const (
@@ -42,11 +45,11 @@ type message struct {
 
 var kindNames = [...]string{
 	kindHello: "hello", kindNonce: "nonce", kindDescriptor: "descriptor", kindError: "error", kindStop: "stop", kindReply: "reply",
-	kindGrow: "grow",
+	kindGrow: "grow", kindAlloc: "alloc", kindPlace: "place",
 }
 
 func (k kind) String() string {
-	if int(k) < len(kindNames) && k > 0 {
+	if int(k) < len(kindNames) && kindNames[k] != "" {
 		return kindNames[k]
 	}
 	return fmt.Sprintf("message kind %d", uint16(k))
@@ -88,7 +91,11 @@ type Hello struct {
 	ArenaAddr, ArenaSize uint64
 	PID, TID             uint32 // in its own pid namespace; the thread that runs events
 	InFlight             uint32 // how many events it takes at once
+	Flags                uint32
 }
+
+// flagAppAlloc of a hello: the handler says where each event lands.
+const flagAppAlloc = 1 << 1
 
 func (h Hello) append(dst []byte) []byte {
 	le := binary.LittleEndian
@@ -97,7 +104,7 @@ func (h Hello) append(dst []byte) []byte {
 	dst = le.AppendUint32(dst, h.PID)
 	dst = le.AppendUint32(dst, h.TID)
 	dst = le.AppendUint32(dst, h.InFlight)
-	return le.AppendUint32(dst, 0)
+	return le.AppendUint32(dst, h.Flags)
 }
 
 // minArena and maxArena bound an arena: an entry has 32 bits for the size of a block. maxAddress is beyond every user
@@ -114,7 +121,7 @@ func parseHello(b []byte) (h Hello, err error) {
 		return h, fmt.Errorf("read hello: %d bytes, want %d", len(b), helloSize)
 	}
 	le := binary.LittleEndian
-	h = Hello{le.Uint64(b), le.Uint64(b[8:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:])}
+	h = Hello{le.Uint64(b), le.Uint64(b[8:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:]), le.Uint32(b[28:])}
 	switch {
 	case h.ArenaSize < minArena || h.ArenaSize > maxArena || h.ArenaAddr > maxAddress || h.ArenaAddr%blockAlign != 0:
 		return h, fmt.Errorf("read hello: no arena can be %#x bytes at %#x", h.ArenaSize, h.ArenaAddr)

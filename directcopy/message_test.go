@@ -36,7 +36,7 @@ func TestMessageForm(t *testing.T) {
 // FuzzMessage reads arbitrary messages and hellos.
 func FuzzMessage(f *testing.F) {
 	f.Add(appendMessage(nil, kindError, 5, []byte("why")))
-	f.Add(appendMessage(nil, kindHello, 0, Hello{1 << 20, 1 << 20, 1, 2, 1}.append(nil)))
+	f.Add(appendMessage(nil, kindHello, 0, Hello{1 << 20, 1 << 20, 1, 2, 1, flagAppAlloc}.append(nil)))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m, err := parseMessage(raw)
 		if err != nil || m.kind != kindHello {

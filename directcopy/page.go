@@ -43,7 +43,7 @@ type page struct {
 
 // entry tells where an event's block lies.
 type entry struct {
-	offset atomic.Uint64 // in the arena
+	offset atomic.Uint64 // in the arena; an address, where the handler allocates
 	size   atomic.Uint32
 	flags  atomic.Uint32
 }

@@ -30,7 +30,11 @@ func unproved(t testing.TB, o Options) (*Mailbox, *Inbox) {
 		fds = append(fds, fd)
 	}
 	m.CloseHandler()
-	b, err := Attach(fds, o.ArenaSize)
+	var memory *Memory
+	if o.AppAlloc {
+		memory = new(pages).memory()
+	}
+	b, err := Attach(fds, o.ArenaSize, memory)
 	check(t, err)
 	t.Cleanup(b.Close)
 	return m, b

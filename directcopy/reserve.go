@@ -30,6 +30,7 @@ type Reservation struct {
 	count   int
 	heads   []byte // headers and facts, and the padding between blocks
 	iovecs  []sys.Iovec
+	remotes []sys.RemoteIovec
 	vector  vector
 }
 
@@ -47,7 +48,11 @@ func (m *Mailbox) Reserve(blocks []Block) (*Reservation, error) {
 	case uint64(blocks[0].Size()) > m.ring.size:
 		return nil, ErrGrow
 	}
-	n, heads, err := m.place(blocks)
+	place := m.place
+	if m.request != nil {
+		place = m.placeAsTold
+	}
+	n, heads, err := place(blocks)
 	if n == 0 {
 		return nil, err
 	}
@@ -77,22 +82,27 @@ func (m *Mailbox) place(blocks []Block) (n, heads int, err error) {
 	return n, heads, ErrFull
 }
 
-// lay lists the bytes of the blocks as they will follow each other in the arena. The padding after a block's data goes
-// with the head of the next one.
+// lay lists the bytes of the blocks, and where they go. The padding after a block's data goes with the head of the next
+// one, if that follows it in the arena.
 func (r *Reservation) lay(blocks []Block, heads int) {
 	if cap(r.heads) < heads {
 		r.heads = make([]byte, 0, heads) // now, because the vector will point into it
 	}
 	buf := r.heads[:0]
-	r.vector = vector{local: r.iovecs[:0], remote: r.mailbox.base + r.mailbox.ring.span(r.first).offset}
+	r.vector = vector{local: r.iovecs[:0], remote: r.remotes[:0]}
+	end := uint64(0) // of the block before
 	for i := range blocks {
-		b, start := &blocks[i], len(buf)
-		buf = pad(buf, start-r.vector.total%blockAlign, blockAlign)
+		b, start, s := &blocks[i], len(buf), r.mailbox.ring.span(r.first+uint64(i))
+		if i == 0 || s.offset != end {
+			r.vector.to(r.mailbox.base + s.offset)
+		}
+		end = s.end()
+		buf = pad(buf, start-r.vector.last().Len%blockAlign, blockAlign)
 		buf = b.appendHead(buf, r.first+uint64(i))
 		r.vector.add(buf[start:])
 		r.vector.add(b.Data)
 	}
-	r.iovecs = r.vector.local
+	r.iovecs, r.remotes = r.vector.local, r.vector.remote
 }
 
 // Len is how many blocks the reservation holds. The first has the number First, the others follow.

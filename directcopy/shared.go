@@ -40,14 +40,14 @@ func (a *sharedArena) replace(bytes []byte) {
 	a.bytes = bytes
 }
 
-// write writes at most chunkBytes of a vector, whose remote place is an offset here.
+// write writes at most chunkBytes of a vector, whose remote places are offsets here.
 func (a *sharedArena) write(v *vector) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.bytes == nil {
 		return fmt.Errorf("write to shared arena: %w", os.ErrClosed)
 	}
-	to := a.bytes[v.remote:][:min(v.left, chunkBytes)]
+	to := a.bytes[v.remote[0].Base:][:min(v.remote[0].Len, chunkBytes)]
 	n := 0
 	for i := 0; n < len(to); i++ {
 		n += copy(to[n:], unsafe.Slice(v.local[i].Base, v.local[i].Len))

@@ -39,7 +39,8 @@ func TestSharedArenaSealed(t *testing.T) {
 	}
 	const punch = 0x1 | 0x2 // FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, linux/falloc.h
 	check(t, syscall.Fallocate(file, punch, 0, 8192))
-	v := vector{remote: 4000}
+	v := vector{}
+	v.to(4000)
 	v.add(bytes.Repeat([]byte{1}, 192))
 	check(t, m.write(-1, &v))
 	if m.shared.bytes[4191] != 1 || len(m.shared.bytes) != 8192 {

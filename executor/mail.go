@@ -25,6 +25,8 @@ func (p *process) heard(uint32) {
 		p.greeted()
 	case step == directcopy.Proved:
 		p.proved()
+	case step == directcopy.Placed:
+		p.placed()
 	}
 }
 
@@ -58,7 +60,7 @@ func (p *process) proved() {
 
 // room is how many activations more the process takes now.
 func (p *process) room() int {
-	if p.full || !p.ready || p.ending || p.used && p.crew.pool.spec.Life != Resident {
+	if p.full || !p.ready || p.ending || p.used && p.crew.pool.spec.Life != Resident || p.asks() {
 		return 0
 	}
 	return int(p.mailbox.Hello().InFlight) - len(p.flights)
@@ -68,6 +70,10 @@ func (p *process) room() int {
 // for, as they were. The copy is the last thing done here, see Pool.Run.
 func (p *process) give(batch []*aem.Activation) {
 	c := p.crew
+	if c.pool.spec.Alloc == AppAlloc {
+		p.ask(batch)
+		return
+	}
 	r, err := p.mailbox.Reserve(c.blocks(batch))
 	switch {
 	case errors.Is(err, directcopy.ErrGrow) && len(p.flights) == 0:
@@ -93,9 +99,14 @@ func (p *process) give(batch []*aem.Activation) {
 	if p.room() <= 0 {
 		c.unrest(p)
 	}
+	p.copy(r)
+}
+
+// copy makes the copy of what the process has been given a place for.
+func (p *process) copy(r *directcopy.Reservation) {
 	p.begin()
 	p.copying = r
-	c.work.Copier.Copy(r, p.pid, p)
+	p.crew.work.Copier.Copy(r, p.pid, p)
 }
 
 // grow has the process make an arena with room for an activation of size bytes, which it is given then. The hello
@@ -127,7 +138,11 @@ func (p *process) refuse(a *aem.Activation, err error) {
 	}
 	text := err.Error()
 	if errors.Is(err, directcopy.ErrTooLarge) {
-		text = fmt.Sprintf("%d bytes of data do not fit an arena of at most %d (arena.max)", len(a.Event.Data), c.pool.spec.ArenaMax)
+		most, key := c.pool.spec.ArenaMax, "arena.max"
+		if c.pool.spec.Alloc == AppAlloc {
+			most, key = int64(p.mailbox.Hello().ArenaSize), "arena.alloc"
+		}
+		text = fmt.Sprintf("%d bytes of data do not fit an arena of at most %d (%s)", len(a.Event.Data), most, key)
 	}
 	c.pool.complete(a, aem.Completion{Outcome: aem.Failed, Reason: aem.ReasonChannel, Exit: -1, Err: text})
 }

@@ -134,9 +134,12 @@ const onceArena = 16 << 10
 // one's event is known; a capsule's grows if it must.
 func (p *process) arena() directcopy.Options {
 	spec := &p.crew.pool.spec
-	o := directcopy.Options{ArenaSize: int(spec.ArenaSize), ArenaMax: int(spec.ArenaMax), Shared: spec.Copy == SharedCopy}
+	o := directcopy.Options{
+		ArenaSize: int(spec.ArenaSize), ArenaMax: int(spec.ArenaMax),
+		Shared: spec.Copy == SharedCopy, AppAlloc: spec.Alloc == AppAlloc,
+	}
 	switch a := p.bound; {
-	case spec.Life == Resident:
+	case spec.Life == Resident, spec.Alloc == AppAlloc: // the one has room for many, the other cannot grow
 	case a == nil:
 		o.ArenaSize = min(o.ArenaSize, onceArena)
 	default:

@@ -16,11 +16,11 @@ import (
 //	making    on the lane                   -> made
 //	booting   runs, has not said hello      -> proved; only with handover = "direct"
 //	ready     idle, or due for its copy     -> give
-//	running   has activations               -> answered, or exited
+//	running   has activations               -> answered, or exited; with alloc = "app" they land after -> placed
 //	ending    was told to end               -> exited
 //
 // It belongs to the loop; only make runs on the lane, and touches what nobody else does until made. What it does with
-// its mailbox is in mail.go, how it is ended in end.go, what becomes of it then in exit.go.
+// its mailbox is in mail.go and place.go, how it is ended in end.go, what becomes of it then in exit.go.
 type process struct {
 	crew    *processes
 	slot    *slot
@@ -28,6 +28,7 @@ type process struct {
 	flights []flight        // what it was given and has not answered, in that order
 	used    bool            // it was given an activation, or was made for one
 	ready   bool
+	placing bool // its handler was asked where its flights are to land, and they have not
 	full    bool // its arena has no room until it answers
 	ending  bool
 

@@ -142,6 +142,10 @@ func (c *processes) run(until Mark) {
 	if len(c.due) > 0 {
 		p := c.due[0]
 		c.due = c.due[1:]
+		if p.placing {
+			p.land()
+			return
+		}
 		c.batch = append(c.batch[:0], p.bound)
 		p.bound = nil
 		p.give(c.batch)
@@ -327,7 +331,10 @@ func (c *processes) pending() *aem.Activation {
 	if len(c.due) == 0 || c.quarantined() {
 		return nil
 	}
-	return c.due[0].bound
+	if p := c.due[0]; !p.placing {
+		return p.bound
+	}
+	return c.due[0].flights[0].a
 }
 
 func (c *processes) stop() {

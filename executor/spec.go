@@ -47,6 +47,15 @@ const (
 	SharedCopy Copy = "shared" // into memory that both map: for hosts that refuse the other, and apps not trusted with a thread of ours
 )
 
+// Alloc is who says where in a handler's arena an event lands.
+type Alloc string
+
+// Who may say it. The zero Alloc is the supervisor.
+const (
+	SupervisorAlloc Alloc = "supervisor"
+	AppAlloc        Alloc = "app" // the handler, by its own scheme
+)
+
 // Leftover is what happens to processes that outlive the main process of their agent.
 type Leftover string
 
@@ -106,6 +115,7 @@ type Spec struct {
 
 	ArenaSize int64 // bytes
 	ArenaMax  int64
+	Alloc     Alloc
 	Copy      Copy
 }
 

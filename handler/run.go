@@ -29,11 +29,21 @@ func After(d time.Duration, err error) error { return aem.After(d, err) }
 // Option changes how Run works.
 type Option func(*options)
 
-type options struct{ inFlight int }
+type options struct {
+	inFlight int
+	memory   *Memory
+}
 
 // InFlight lets the supervisor write up to n events, 1 to 64, ahead of the one that is handled. They are still handled
 // one by one. The default is 1.
 func InFlight(n int) Option { return func(o *options) { o.inFlight = n } }
+
+// Memory is an application's own scheme of allocation, for handlers whose file says arena.alloc = "app".
+type Memory = directcopy.Memory
+
+// InMemory has m say where each event lands. The functions of m run on the thread that handles events, between two events.
+// Without m.Free the data of an event stays where it is after it was handled, until m.Alloc gives the place out again.
+func InMemory(m *Memory) Option { return func(o *options) { o.memory = m } }
 
 // Run handles events with f, one at a time and on one thread, until SIGTERM, the supervisor's word or its end; then it
 // returns after the current event. If the process was not started by aem-exec it says so and exits with status 2, and
@@ -50,7 +60,11 @@ func Run(f Func, opts ...Option) {
 	os.Exit(1)
 }
 
-var errNotStarted = errors.New("not started by aem-exec: AEM_ABI is not 1 (name this program in a handler's exec, with handover = \"direct\")")
+var (
+	errNotStarted = errors.New("not started by aem-exec: AEM_ABI is not 1 (name this program in a handler's exec, with handover = \"direct\")")
+	errNoMemory   = errors.New(`arena.alloc is "app": the program has to say where events land (handler.InMemory)`)
+	errMemory     = errors.New(`the program says itself where events land (handler.InMemory): its handler needs arena.alloc = "app"`)
+)
 
 // defaultArena is the arena's size where the supervisor wishes none.
 const defaultArena = 1 << 20
@@ -64,9 +78,9 @@ func run(f Func, opts []Option) error {
 		size = defaultArena
 	}
 	os.Unsetenv("AEM_ABI") //nolint:errcheck // it refuses impossible names only. Programs that f starts are not started by aem-exec
-	o := options{inFlight: 1}
-	for _, opt := range opts {
-		opt(&o)
+	o, err := choose(opts)
+	if err != nil {
+		return err
 	}
 
 	// One thread: it is the one that the hello names and that a boost acts on.
@@ -77,7 +91,7 @@ func run(f Func, opts []Option) error {
 	if os.Getenv("AEM_COPY") == "shared" {
 		fds = append(fds, first+4)
 	}
-	inbox, err := directcopy.Attach(fds, size)
+	inbox, err := directcopy.Attach(fds, size, o.memory)
 	if err != nil {
 		return err
 	}
@@ -90,6 +104,21 @@ func run(f Func, opts []Option) error {
 		return nil
 	}
 	return err
+}
+
+// choose puts options together, and judges them by what the supervisor asks for.
+func choose(opts []Option) (options, error) {
+	o := options{inFlight: 1}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	switch asked := os.Getenv("AEM_ALLOC") == "app"; {
+	case asked && o.memory == nil:
+		return o, errNoMemory
+	case !asked && o.memory != nil:
+		return o, errMemory
+	}
+	return o, nil
 }
 
 // stopOnTerm stops the inbox at SIGTERM, until the function that it returns is called.

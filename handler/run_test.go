@@ -37,6 +37,7 @@ var programs = map[string]func(){
 	"back":     func() { Run(func(_ context.Context, e *Event) error { return e.Reply(e.Data) }) },
 	"wait":     func() { Run(waitByte) },
 	"deadline": func() { Run(untilDeadline) },
+	"keep":     keep,
 	"panic":    func() { Run(func(context.Context, *Event) error { panic("no such sku") }, InFlight(3)) },
 }
 
@@ -68,6 +69,20 @@ func tell(_ context.Context, e *Event) error {
 		return Fail(e.Reply(make([]byte, MaxReply+1)))
 	}
 	return errors.New("retry")
+}
+
+// keep has each event land behind the one before, and answers with the data of all: it is still there.
+func keep() {
+	m, top := new(Memory), 0
+	m.Alloc = func(size, _ int) (offset int, ok bool) {
+		offset, top = top, top+size
+		return offset, top <= len(m.Arena)
+	}
+	var kept [][]byte
+	Run(func(_ context.Context, e *Event) error {
+		kept = append(kept, e.Data)
+		return e.Reply(bytes.Join(kept, []byte(" ")))
+	}, InMemory(m), InFlight(2))
 }
 
 func echo(_ context.Context, e *Event) error {
@@ -189,6 +204,30 @@ func testGrow(t *testing.T, shared bool) {
 		a.Put(-1, directcopy.Block{Data: data[:size]})
 		if got := a.Answers(1)[0]; got.Text != fmt.Sprintf("%x", sha256.Sum256(data[:size])) {
 			t.Errorf("%d bytes arrived as %q", size, got.Text)
+		}
+	}
+}
+
+// TestKeptData has a handler keep what it was given, where it landed.
+func TestKeptData_R089(t *testing.T) {
+	a := ready(t, "keep", directcopy.Options{ArenaSize: 1 << 16, AppAlloc: true})
+	a.Put(-1, directcopy.Block{Data: []byte("no")}, directcopy.Block{Data: []byte("copy")})
+	a.Answers(2)
+	a.Put(-1, directcopy.Block{Data: []byte("is made")})
+	if got := a.Answers(1)[0]; string(got.Reply) != "no copy is made" {
+		t.Errorf("answer %+v", got)
+	}
+}
+
+// TestMemoryMissingOrTooMuch starts handlers that do not do as their file says.
+func TestMemoryMissingOrTooMuch(t *testing.T) {
+	for program, app := range map[string]bool{"tell": true, "keep": false} {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "AEM_TEST_PROGRAM="+program)
+		a := agenttest.New(t, cmd, directcopy.Options{ArenaSize: 1 << 16, AppAlloc: app})
+		a.Start()
+		if wrote := a.Exit(1); !strings.Contains(wrote, "arena.alloc") {
+			t.Errorf("%s: it wrote %q", program, wrote)
 		}
 	}
 }

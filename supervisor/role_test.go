@@ -60,7 +60,15 @@ var roles = map[string]func(){
 			return e.Reply(fmt.Append(nil, len(e.Data), " ", e.Attempt))
 		})
 	},
-	"poison": func() { hd.Run(poison, hd.InFlight(16)) },
+	"poison":  func() { hd.Run(poison, hd.InFlight(16)) },
+	"place":   func() { hd.Run(landed, hd.InFlight(16), hd.InMemory(scheme())) },
+	"nowhere": func() { hd.Run(landed, hd.InMemory(&hd.Memory{Alloc: func(int, int) (int, bool) { return 0, false }})) },
+	"dither": func() {
+		hd.Run(landed, hd.InMemory(&hd.Memory{Alloc: func(int, int) (int, bool) { time.Sleep(time.Hour); return 0, true }}))
+	},
+	"fall": func() {
+		hd.Run(landed, hd.InMemory(&hd.Memory{Alloc: func(int, int) (int, bool) { panic("no scheme") }}))
+	},
 	"deaf": func() { // from its first event on
 		hd.Run(func(_ context.Context, e *hd.Event) error {
 			syscall.Close(3)

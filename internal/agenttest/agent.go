@@ -25,6 +25,7 @@ type Agent struct {
 	Cmd *exec.Cmd
 
 	t      testing.TB
+	app    bool            // the handler says where events land
 	stderr strings.Builder // whole when Cmd was waited for
 	poll   int
 }
@@ -32,7 +33,7 @@ type Agent struct {
 // New makes an agent whose process has not begun. The command's environment gets what tells a handler where it is.
 func New(t testing.TB, cmd *exec.Cmd, o directcopy.Options) *Agent {
 	t.Helper()
-	a := &Agent{Cmd: cmd, t: t, poll: -1}
+	a := &Agent{Cmd: cmd, t: t, app: o.AppAlloc, poll: -1}
 	var err error
 	a.Box, err = directcopy.NewMailbox(o)
 	a.check(err)
@@ -73,16 +74,22 @@ func Ready(t testing.TB, cmd *exec.Cmd, o directcopy.Options) *Agent {
 // Prove goes through a hello.
 func (a *Agent) Prove() {
 	a.t.Helper()
+	a.until(directcopy.Proved)
+}
+
+// until receives until the handler has come so far.
+func (a *Agent) until(want directcopy.Progress) {
+	a.t.Helper()
 	for {
 		a.wait()
 		progress, err := a.Box.Receive()
 		if err != nil {
 			a.fatal(err.Error())
 		}
-		switch progress {
-		case directcopy.Greeted:
+		if progress == directcopy.Greeted {
 			a.check(a.Box.Prove(a.Cmd.Process.Pid))
-		case directcopy.Proved:
+		}
+		if progress == want {
 			return
 		}
 	}
@@ -149,6 +156,12 @@ func (a *Agent) Signal(s syscall.Signal) {
 // Put publishes as many blocks as have room, and returns how many. Where the arena is too small for the first it grows.
 func (a *Agent) Put(fd int, blocks ...directcopy.Block) int {
 	a.t.Helper()
+	if a.app {
+		_, n, err := a.Box.Ask(blocks)
+		a.check(err)
+		a.until(directcopy.Placed)
+		blocks = blocks[:n]
+	}
 	r, err := a.Box.Reserve(blocks)
 	if errors.Is(err, directcopy.ErrGrow) {
 		if err = a.Box.Grow(blocks[0].Size()); err == nil {

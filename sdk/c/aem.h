@@ -75,6 +75,26 @@ static inline int aem_run(aem_handler *f, void *ctx);
 /* aem_run_ahead lets the supervisor write up to n events, 1 to 64, ahead of the one that f has. */
 static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n);
 
+/*
+ * An application's own scheme of allocation: it says where each event lands. Where the file says arena.alloc = "app" it is
+ * needed, and elsewhere refused. Its functions are called between two events.
+ */
+struct aem_memory {
+	/* Where events may land, from a multiple of 64 on, at least 4096 bytes. NULL: memory of arena.size bytes is made, as it
+	 * is with arena.copy = "shared", and both are set before the first alloc. */
+	char *start;
+	size_t size;
+	/* Finds room for an event's block of so many bytes, which has the event's data at data_at, at a multiple of 64. NULL:
+	 * there is no room now. */
+	void *(*alloc)(struct aem_memory *m, size_t size, size_t data_at);
+	/* Takes a block back when its event was answered. NULL: what landed stays until alloc gives its place out again. */
+	void (*free)(struct aem_memory *m, void *block, size_t size);
+	void *ctx; /* the application's */
+};
+
+/* aem_run_in is aem_run_ahead for events that land where m says. */
+static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_memory *m);
+
 /* aem_fact is the value of a fact, NULL if the event has no such fact. All have app, event, handler and type. */
 static inline const char *aem_fact(const struct aem_event *e, const char *name);
 
@@ -99,7 +119,8 @@ static inline ssize_t aem_write(int fd, const void *data, size_t size);
 
 enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6, AEM_ARENA = 7 };
 enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND_ERROR = 4 };
-enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6, AEM_KIND_GROW = 7 };
+enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6, AEM_KIND_GROW = 7, AEM_KIND_ALLOC = 12, AEM_KIND_PLACE = 13 };
+enum { AEM_HELLO_ALLOC = 2 };
 enum { AEM_VERSION = 1, AEM_SLOTS = 64, AEM_MAX_BODY = 4096, AEM_PAGE_SIZE = 4096, AEM_WAIT_CHANNEL = 2 };
 #define AEM_MAGIC 0x314d4541u
 #define AEM_BLOCK_MAGIC 0x454d4541u
@@ -146,7 +167,20 @@ struct aem_header {
 struct aem_hello {
 	struct aem_header header;
 	uint64_t arena, arena_size;
-	uint32_t pid, tid, in_flight, reserved;
+	uint32_t pid, tid, in_flight, flags;
+};
+
+/* What the supervisor sends; only ALLOC has a body. */
+struct aem_order {
+	struct aem_header header;
+	struct {
+		uint64_t size, data_at;
+	} need[AEM_SLOTS];
+};
+
+struct aem_places {
+	struct aem_header header;
+	uint64_t at[AEM_SLOTS];
 };
 
 struct aem_message {
@@ -171,12 +205,15 @@ struct aem_inbox {
 	struct aem_page *page;
 	char *arena, *mapping; /* the arena lies in the mapping */
 	size_t arena_size, mapping_size;
-	size_t wish; /* the size of arena that the last GROW asked for */
+	struct aem_memory *memory; /* NULL unless the handler allocates */
+	struct aem_order order; /* the last that came */
 	unsigned in_flight;
 	uint32_t taken, answered;
 	int passed; /* a descriptor that is not used yet, an event's or a shared arena's, or -1 */
 	int ending; /* STOP came */
 	uint64_t number;
+	const void *block; /* of the event */
+	size_t block_size;
 	struct aem_event event;
 	struct aem_fate fate;
 };
@@ -311,8 +348,8 @@ static inline int aem_send(struct aem_header *message, int kind, size_t size, ui
 /* aem_receive waits for one message, keeps what it brings, and returns its kind; 0 if the supervisor is gone, -1. */
 static inline int aem_receive(struct aem_inbox *in)
 {
-	struct aem_header message;
-	struct iovec body = {&message, sizeof message};
+	struct aem_header *order = &in->order.header;
+	struct iovec body = {&in->order, sizeof in->order};
 	union {
 		struct cmsghdr header; /* aligns */
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -333,16 +370,15 @@ static inline int aem_receive(struct aem_inbox *in)
 		return 0;
 	if (n < 0)
 		return aem_broken("read message", strerror(errno));
-	if (n != sizeof message || message.magic != AEM_MAGIC || message.version != AEM_VERSION || message.size != 0)
+	if (n < (ssize_t)sizeof *order || order->magic != AEM_MAGIC || order->version != AEM_VERSION ||
+	    order->size != n - sizeof *order || (order->size > 0 && order->kind != AEM_KIND_ALLOC))
 		return aem_broken("read message", "not one of ABI 1");
 	c = CMSG_FIRSTHDR(&m);
 	if (c && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&in->passed, CMSG_DATA(c), sizeof in->passed);
-	if (message.kind == AEM_KIND_STOP)
+	if (order->kind == AEM_KIND_STOP)
 		in->ending = 1;
-	if (message.kind == AEM_KIND_GROW)
-		in->wish = message.number;
-	return message.kind;
+	return order->kind;
 }
 
 /* aem_map_page maps the control page and judges it: section 2. */
@@ -388,6 +424,22 @@ static inline int aem_make_arena(struct aem_inbox *in, size_t size)
 	return 1;
 }
 
+/* aem_first_arena is the application's own, if it brings one, and one of size bytes else. */
+static inline int aem_first_arena(struct aem_inbox *in, size_t size)
+{
+	struct aem_memory *m = in->memory;
+	int ok = 1;
+
+	if (m && m->start && in->passed < 0) {
+		in->arena = m->start;
+		in->arena_size = m->size;
+	} else if ((ok = aem_make_arena(in, size)) > 0 && m) {
+		m->start = in->arena;
+		m->size = in->arena_size;
+	}
+	return ok;
+}
+
 /* aem_greet says hello and proves the arena: section 4. */
 static inline int aem_greet(struct aem_inbox *in)
 {
@@ -404,6 +456,7 @@ static inline int aem_greet(struct aem_inbox *in)
 	hello.pid = getpid();
 	hello.tid = syscall(SYS_gettid);
 	hello.in_flight = in->in_flight;
+	hello.flags = in->memory ? AEM_HELLO_ALLOC : 0;
 	if ((got = aem_send(&hello.header, AEM_KIND_HELLO, sizeof hello - sizeof hello.header, 0)) <= 0)
 		return got;
 	if ((got = aem_receive(in)) <= 0)
@@ -420,14 +473,45 @@ static inline int aem_grow(struct aem_inbox *in)
 	int ok;
 
 	munmap(in->mapping, in->mapping_size);
-	return (ok = aem_make_arena(in, in->wish)) <= 0 ? ok : aem_greet(in);
+	return (ok = aem_make_arena(in, in->order.header.number)) <= 0 ? ok : aem_greet(in);
+}
+
+/* aem_place is section 9: it asks the application where the next events are to land, and tells the supervisor. */
+static inline int aem_place(struct aem_inbox *in)
+{
+	struct aem_memory *m = in->memory;
+	size_t i, n = in->order.header.size / sizeof in->order.need[0];
+	struct aem_places places;
+
+	if (!m || n == 0 || n > AEM_SLOTS)
+		return aem_broken("place events", "nobody allocates");
+	memset(&places, 0, sizeof places);
+	for (i = 0; i < n; i++) {
+		size_t size = in->order.need[i].size;
+		char *at = (char *)m->alloc(m, size, in->order.need[i].data_at);
+		if (!at)
+			break; /* and none of those behind it */
+		if (at < m->start || (uintptr_t)at % 64 != 0 || (size_t)(at - m->start) > m->size ||
+		    m->size - (at - m->start) < size)
+			return aem_broken("place events", "the allocator gave what is not a multiple of 64 in its memory");
+		places.at[i] = (uintptr_t)at;
+	}
+	return aem_send(&places.header, AEM_KIND_PLACE, n * sizeof places.at[0], in->order.header.number);
+}
+
+/* aem_asked reports whether the environment has a variable with this value. */
+static inline int aem_asked(const char *variable, const char *value)
+{
+	const char *has = getenv(variable);
+
+	return has && strcmp(has, value) == 0;
 }
 
 /* aem_start is sections 1 and 4: 1 when events may come, 0 if none will, -1. */
-static inline int aem_start(struct aem_inbox *in, unsigned in_flight)
+static inline int aem_start(struct aem_inbox *in, unsigned in_flight, struct aem_memory *m)
 {
-	const char *wish = getenv("AEM_ARENA_SIZE"), *copy = getenv("AEM_COPY");
-	int shared = copy && strcmp(copy, "shared") == 0;
+	const char *wish = getenv("AEM_ARENA_SIZE");
+	int shared = aem_asked("AEM_COPY", "shared");
 	struct sigaction action;
 	int fd, ok;
 
@@ -437,13 +521,14 @@ static inline int aem_start(struct aem_inbox *in, unsigned in_flight)
 	memset(in, 0, sizeof *in);
 	in->passed = shared ? AEM_ARENA : -1;
 	in->in_flight = in_flight;
+	in->memory = m;
 	in->event.fate = &in->fate;
 	memset(&action, 0, sizeof action);
 	action.sa_handler = aem_stop;
 	action.sa_flags = SA_RESTART;
 	aem_pid = getpid();
 	sigaction(SIGTERM, &action, NULL);
-	if ((ok = aem_map_page(in)) <= 0 || (ok = aem_make_arena(in, wish ? strtoull(wish, NULL, 10) : 1 << 20)) <= 0)
+	if ((ok = aem_map_page(in)) <= 0 || (ok = aem_first_arena(in, wish ? strtoull(wish, NULL, 10) : 1 << 20)) <= 0)
 		return ok;
 	return aem_greet(in);
 }
@@ -452,10 +537,11 @@ static inline int aem_start(struct aem_inbox *in, unsigned in_flight)
 static inline const struct aem_block *aem_block_at(const struct aem_inbox *in, const struct aem_entry *at)
 {
 	const struct aem_block *b;
+	uint64_t offset = at->offset - (in->memory ? (uintptr_t)in->arena : 0);
 
-	if (at->offset > in->arena_size || at->size > in->arena_size - at->offset || at->size < sizeof *b)
+	if (offset > in->arena_size || at->size > in->arena_size - offset || at->size < sizeof *b)
 		return NULL;
-	b = (const struct aem_block *)(in->arena + at->offset);
+	b = (const struct aem_block *)(in->arena + offset);
 	if (b->magic != AEM_BLOCK_MAGIC || b->header_size < sizeof *b || b->data_at > at->size ||
 	    b->data_size > at->size - b->data_at || (uint64_t)b->header_size + b->facts_size > b->data_at)
 		return NULL;
@@ -477,6 +563,8 @@ static inline int aem_open(struct aem_inbox *in)
 			return got;
 	aem_store(&in->page->taken, ++in->taken);
 	in->number = b->number;
+	in->block = b;
+	in->block_size = b->size;
 	in->fate.delay_ms = in->fate.error.header.size = 0;
 	in->fate.reply_size = 0;
 	e->data = (const char *)b + b->data_at;
@@ -506,7 +594,8 @@ static inline int aem_sleep(struct aem_inbox *in)
 	for (i = 0; i < n; i++) {
 		if (ready[i].data.u64 != AEM_WAIT_CHANNEL)
 			continue;
-		if ((got = aem_receive(in)) <= 0 || (got == AEM_KIND_GROW && (got = aem_grow(in)) <= 0))
+		if ((got = aem_receive(in)) <= 0 || (got == AEM_KIND_GROW && (got = aem_grow(in)) <= 0) ||
+		    (got == AEM_KIND_ALLOC && (got = aem_place(in)) <= 0))
 			return got;
 	}
 	return 1;
@@ -575,21 +664,27 @@ static inline int aem_tell(struct aem_inbox *in, int outcome)
 	    __atomic_exchange_n(&in->page->supervisor_sleeps, 0, __ATOMIC_SEQ_CST) &&
 	    write(AEM_ANSWERS, &one, sizeof one) < 0 && errno != EAGAIN) /* EAGAIN: rung more than enough */
 		return aem_broken("ring answers", strerror(errno));
+	if (in->memory && in->memory->free)
+		in->memory->free(in->memory, (void *)in->block, in->block_size);
 	return 1;
 }
 
-static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n)
+static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_memory *m)
 {
-	const char *abi = getenv("AEM_ABI");
 	struct aem_inbox in;
 	int ok;
 
-	if (!abi || strcmp(abi, "1") != 0) {
+	if (!aem_asked("AEM_ABI", "1")) {
 		fputs("not started by aem-exec: AEM_ABI is not 1 "
 		      "(name this program in a handler's exec, with handover = \"direct\")\n", stderr);
 		return 2;
 	}
-	for (ok = aem_start(&in, n); ok > 0 && (ok = aem_take(&in)) > 0;) {
+	if (aem_asked("AEM_ALLOC", "app") != (m != NULL)) {
+		fputs(m ? "aem_run_in says where events land: its handler needs arena.alloc = \"app\"\n"
+			: "arena.alloc is \"app\": the program has to say where events land (aem_run_in)\n", stderr);
+		return 1;
+	}
+	for (ok = aem_start(&in, n, m); ok > 0 && (ok = aem_take(&in)) > 0;) {
 		int outcome = f(&in.event, ctx);
 		if (in.event.fd >= 0)
 			close(in.event.fd);
@@ -599,6 +694,7 @@ static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n)
 	return ok < 0 ? 1 : 0;
 }
 
+static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n) { return aem_run_in(f, ctx, n, NULL); }
 static inline int aem_run(aem_handler *f, void *ctx) { return aem_run_ahead(f, ctx, 1); }
 
 #endif

@@ -25,7 +25,7 @@ import struct
 import sys
 import threading
 
-__all__ = ["After", "Event", "Fail", "run"]
+__all__ = ["After", "Event", "Fail", "Memory", "run"]
 
 
 class Fail(Exception):
@@ -98,20 +98,40 @@ class Event:
             self.data.release()
 
 
-def run(function, ahead=1):
+class Memory:
+    """An application's own scheme of allocation: it says where each event lands. For arena.alloc = "app".
+
+    alloc  alloc(size, data_at) finds room for an event's block of size bytes, which has the event's data at data_at. It
+           returns an offset in arena, a multiple of 64, or None if there is no room now
+    free   free(offset, size) takes a block back when its event was answered. Without it what landed stays where it is
+           until alloc gives the place out again
+    arena  where events may land, a mmap.mmap of at least 4096 bytes. Without it one of arena.size bytes is made, as it is
+           with arena.copy = "shared", and set before the first alloc
+    """
+
+    def __init__(self, alloc, free=None, arena=None):
+        self.alloc, self.free, self.arena = alloc, free, arena
+
+
+def run(function, ahead=1, memory=None):
     """Calls function(event) with one event after the other, until SIGTERM, the supervisor's word or its end.
 
     It is to be called on the main thread, and takes SIGTERM for itself: the current event is finished. ahead lets the
-    supervisor write up to so many events, 1 to 64, ahead of the one that the function has. Where the program was not
-    started by aem-exec it exits with status 2, where the supervisor cannot be understood with status 1.
+    supervisor write up to so many events, 1 to 64, ahead of the one that the function has. memory says where they land.
+    Where the program was not started by aem-exec it exits with status 2, where the supervisor cannot be understood with
+    status 1.
     """
     if os.environ.pop("AEM_ABI", None) != "1":
         print("not started by aem-exec: AEM_ABI is not 1 (name this program in a handler's exec, "
               'with handover = "direct")', file=sys.stderr)
         sys.exit(2)
+    if (os.environ.get("AEM_ALLOC") == "app") != (memory is not None):
+        print('arena.alloc is "app": the program has to say where events land (memory)' if memory is None else
+              'the program says itself where events land (memory): its handler needs arena.alloc = "app"', file=sys.stderr)
+        sys.exit(1)
     sys.stdout.reconfigure(line_buffering=True)  # it is the log, and a resident handler may never end
     try:
-        inbox = _Inbox(int(os.environ.get("AEM_ARENA_SIZE", 1 << 20)), ahead)
+        inbox = _Inbox(int(os.environ.get("AEM_ARENA_SIZE", 1 << 20)), ahead, memory)
         inbox.stop_on_term()
         inbox.greet()
         while True:
@@ -165,7 +185,8 @@ class _Broken(Exception):
 
 
 _CHANNEL, _PAGE, _WAITER, _ANSWERS, _ARENA = 3, 4, 5, 6, 7
-_HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY, _GROW = 1, 2, 3, 4, 5, 6, 7
+_HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY, _GROW, _ALLOC, _PLACE = 1, 2, 3, 4, 5, 6, 7, 12, 13
+_HELLO_ALLOC = 2  # a flag
 _DONE, _RETRY, _FAIL = 1, 2, 3
 _MAGIC, _BLOCK_MAGIC = 0x314D4541, 0x454D4541
 _WAIT_CHANNEL = 2
@@ -182,6 +203,7 @@ _GREETING = struct.Struct("<QQIIII")
 _PAGE_HEADER = struct.Struct("<IHHIIIII")
 _ENTRY = struct.Struct("<QII")
 _BLOCK = struct.Struct("<IIQQQQqqIIIIIIQQ")
+_NEED = struct.Struct("<QQ")
 
 _HUGE_PAGE = 2 << 20
 _MADV_POPULATE_WRITE = 23  # linux/mman.h, Linux 5.14
@@ -214,7 +236,7 @@ def _read_facts(b, count):
 class _Inbox:
     """The handler's end: sections 1 to 6."""
 
-    def __init__(self, arena_size, in_flight):
+    def __init__(self, arena_size, in_flight, memory):
         for fd in (_CHANNEL, _PAGE, _WAITER, _ANSWERS):
             os.set_inheritable(fd, False)
         self.channel = socket.socket(fileno=_CHANNEL)
@@ -229,9 +251,12 @@ class _Inbox:
         # A descriptor that is not used yet: an event's, or a shared arena's.
         self.passed = _ARENA if os.environ.get("AEM_COPY") == "shared" else None
         self.ending = self.stopped = False
-        self.in_flight = in_flight
+        self.in_flight, self.memory = in_flight, memory
         self.wish = arena_size  # the size of the arena that is wanted
-        self.make_arena()
+        if memory and memory.arena and self.passed is None:
+            self.use_arena(memory.arena)
+        else:
+            self.make_arena()
 
     def make_arena(self):
         """Makes the memory that events land in, or maps that which was passed, with all its pages present: section 4."""
@@ -255,6 +280,25 @@ class _Inbox:
         except OSError as e:
             raise _Broken(f"make arena: {e}") from None
         self.address, self.arena = address + skip, memoryview(mapping)[skip:skip + size]
+        if self.memory:
+            self.memory.arena = self.arena
+
+    def use_arena(self, arena):
+        """Takes the application's own arena."""
+        self.address, self.arena = ctypes.addressof(ctypes.c_char.from_buffer(arena)), memoryview(arena)
+
+    def place(self):
+        """Asks the application where the next events are to land, and tells the supervisor: section 9."""
+        places = []
+        for size, data_at in _NEED.iter_unpack(self.body):
+            offset = self.memory.alloc(size, data_at)
+            if offset is None:
+                break  # and none of those behind it
+            if offset % 64 or not 0 <= offset <= len(self.arena) - size:
+                raise _Broken(f"place events: the allocator gave {offset} for {size} bytes, want a multiple of 64 in its memory")
+            places.append(self.address + offset)
+        count = len(self.body) // _NEED.size
+        self.send(_PLACE, self.number, struct.pack(f"<{count}Q", *places, *[0] * (count - len(places))))
 
     def stop_on_term(self):
         """SIGTERM ends the reading side of the channel, which wakes a handler that is about to sleep, too."""
@@ -272,7 +316,7 @@ class _Inbox:
     def greet(self):
         """Says hello and proves the arena: section 4."""
         self.send(_HELLO, 0, _GREETING.pack(self.address, len(self.arena), os.getpid(), threading.get_native_id(),
-                                            self.in_flight, 0))
+                                            self.in_flight, _HELLO_ALLOC if self.memory else 0))
         if self.receive() != _NONCE:
             raise _End if self.ending else _Broken("say hello: no nonce came")
         self.send(_NONCE, 0, bytes(self.arena[:16]))
@@ -289,11 +333,19 @@ class _Inbox:
             _fence()
             if self.words[_HEAD] == self.taken & 0xFFFFFFFF:
                 for reported, _ in self.waiter.poll():
-                    if reported == _WAIT_CHANNEL and self.receive() == _GROW:  # section 8
-                        self.make_arena()
-                        self.greet()
+                    if reported == _WAIT_CHANNEL:
+                        self.obey(self.receive())
             self.words[_HANDLER_SLEEPS] = 0
         raise _End
+
+    def obey(self, kind):
+        """Does what a message says."""
+        if kind == _GROW:  # section 8
+            self.wish = self.number
+            self.make_arena()
+            self.greet()
+        elif kind == _ALLOC:
+            self.place()
 
     def open(self):
         """Takes the oldest published event."""
@@ -303,6 +355,9 @@ class _Inbox:
         self.taken += 1
         self.words[_TAKEN] = self.taken & 0xFFFFFFFF
         fd, self.passed = self.passed, None
+        if self.memory:
+            offset -= self.address
+            self.block = offset, size
         return Event(self.arena[offset:offset + size], fd)
 
     def answer(self, number, outcome, delay, text, reply):
@@ -322,24 +377,25 @@ class _Inbox:
             self.words[_SUPERVISOR_SLEEPS] = 0  # no exchange: at worst it is rung once more than it had to be
             with contextlib.suppress(BlockingIOError):  # rung more than enough
                 os.write(_ANSWERS, b"\1\0\0\0\0\0\0\0")
+        if self.memory and self.memory.free:
+            self.memory.free(*self.block)
 
     def send(self, kind, number, body):
         self.channel.sendall(_MESSAGE.pack(_MAGIC, 1, kind, len(body), number) + body)
 
     def receive(self):
         """Waits for one message, keeps what it brings, and returns its kind."""
-        message, fds, _, _ = socket.recv_fds(self.channel, _MESSAGE.size + 1, 1, socket.MSG_CMSG_CLOEXEC)
+        message, fds, _, _ = socket.recv_fds(self.channel, _MESSAGE.size + _SLOTS * _NEED.size, 1, socket.MSG_CMSG_CLOEXEC)
         if not message:
             raise _End
-        if len(message) != _MESSAGE.size:
+        if len(message) < _MESSAGE.size:
             raise _Broken("read message: not one of ABI 1")
-        magic, version, kind, _, number = _MESSAGE.unpack(message)
-        if (magic, version) != (_MAGIC, 1):
+        magic, version, kind, size, self.number = _MESSAGE.unpack_from(message)
+        self.body = message[_MESSAGE.size:]
+        if (magic, version, size) != (_MAGIC, 1, len(self.body)):
             raise _Broken("read message: not one of ABI 1")
         if fds:
             self.passed = fds[0]
         if kind == _STOP:
             self.ending = True
-        if kind == _GROW:
-            self.wish = number
         return kind

@@ -102,6 +102,52 @@ func TestReplies(t *testing.T) {
 	})
 }
 
+// TestAppAlloc_R089 has handlers say where events land: in memory that was made for them, or in their own.
+func TestAppAlloc_R089(t *testing.T) {
+	eachCopy(t, func(t *testing.T, teller []string, o directcopy.Options) {
+		for _, memory := range []string{"made", "own"} {
+			o.ArenaSize, o.AppAlloc = 2<<20, true
+			a := ready(t, append(teller, "8", memory), o)
+			var queue []directcopy.Block
+			for i, size := range []int{0, 1, 4096, 900 << 10, 65, 300_000, 900 << 10, 7, 1_500_000, 0, 5, 900 << 10} {
+				queue = append(queue, directcopy.Block{Data: bytes.Repeat([]byte{byte(i), 1, 2, 3, 5, 8, 13}, size/7+1)[:size]})
+			}
+			for len(queue) > 0 {
+				n := a.Put(-1, queue...)
+				for i, got := range a.Answers(n) {
+					if want := sum(queue[i].Data); got.Text != want {
+						t.Fatalf("event %d arrived as %q, want %q", got.Number, got.Text, want)
+					}
+				}
+				queue = queue[n:]
+			}
+			a.Connect(said("done"))
+			a.Answers(1)
+			check(t, a.Box.Stop())
+			a.End()
+			a.Exit(0)
+		}
+	})
+}
+
+// TestAllocatorMissingOrTooMany starts handlers that do not do as their file says.
+func TestAllocatorMissingOrTooMany(t *testing.T) {
+	for _, teller := range tellers[:2] { // the one in Perl does as it is asked
+		for _, app := range []bool{true, false} {
+			aemtest.Require(t, teller.needs...)
+			command := command(t, teller.command(t, teller.source))
+			if !app {
+				command.Args = append(command.Args, "1", "made")
+			}
+			a := agenttest.New(t, command, directcopy.Options{ArenaSize: 1 << 16, AppAlloc: app})
+			a.Start()
+			if wrote := a.Exit(1); !strings.Contains(wrote, `arena.alloc`) {
+				t.Errorf("%s: it wrote %q", teller.name, wrote)
+			}
+		}
+	}
+}
+
 // TestGrow sends events that the arena does not hold yet, up to 256 MiB, and small ones between.
 func TestGrow(t *testing.T) {
 	eachCopy(t, func(t *testing.T, teller []string, o directcopy.Options) {

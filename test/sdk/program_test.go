@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	aemtest.NoLeaks(m, func() { os.RemoveAll(built) })
 }
 
+// spool is the example that has events land where they can be written to a disk from.
+const spool = "../../examples/handlers/spool-c/spool.c"
+
 // built is where programs are compiled to.
 var built, builtErr = os.MkdirTemp("", "aem-sdk-test-")
 
@@ -29,6 +32,7 @@ var built, builtErr = os.MkdirTemp("", "aem-sdk-test-")
 var compiled = map[string]func() (string, error){
 	"testdata/tell.c":                       compile("testdata/tell.c", "cc", "-std=c99", "-pedantic"),
 	"../../examples/handlers/echo-c/echo.c": compile("../../examples/handlers/echo-c/echo.c", "cc"),
+	spool:                                   compile(spool, "cc"),
 }
 
 func compile(source string, compiler ...string) func() (string, error) {

@@ -1,13 +1,17 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -244,6 +248,34 @@ func TestFactsAndTimes(t *testing.T) {
 			t.Errorf("it said %q", said)
 		}
 	})
+}
+
+// directIO is that files in a test's folder can be written from memory by the device itself.
+func directIO(dir string) aemtest.Feature {
+	return aemtest.Feature{Name: "O_DIRECT in " + dir, Probe: func() error {
+		f, err := os.OpenFile(filepath.Join(dir, "probe"), os.O_CREATE|os.O_WRONLY|syscall.O_DIRECT, 0o600)
+		if err == nil {
+			f.Close()
+			err = os.Remove(f.Name())
+		}
+		return err
+	}}
+}
+
+// TestSpool_R089_R091 has events land where the kernel's direct input and output takes them from.
+func TestSpool_R089_R091(t *testing.T) {
+	dir := t.TempDir()
+	aemtest.Require(t, aemtest.CC, directIO(dir))
+	h := handler(t, executor.Resident, append(c.command(t, spool), dir))
+	h.Size, h.Alloc, h.ArenaSize = 1, executor.AppAlloc, 4<<20
+	client := run(t, source.Topic{Name: "a/e"}, h)
+	for _, size := range []int{0, 1, 4096, 100_000, 900 << 10} {
+		want := bytes.Repeat([]byte("0123456789a"), size/11+1)[:size]
+		emitted := ask[control.Emitted](client, control.Request{Op: control.OpEmit, Topic: "a/e", Data: want, Wait: true})
+		if got, err := os.ReadFile(filepath.Join(dir, emitted.ID.String())); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes: %d in the file, %v; fate %+v", size, len(got), err, emitted.Fates)
+		}
+	}
 }
 
 // TestOrder runs the example: an order is done, what is none is failed at once.

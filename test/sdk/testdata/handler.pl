@@ -13,7 +13,7 @@ my ($MMAP, $MUNMAP, $MADVISE, $EPOLL_PWAIT, $RECVMSG, $FUTEX, $GETTID) =
 
 my ($CHANNEL, $PAGE, $WAITER, $ANSWERS) = (3, 4, 5, 6);                                   # section 1
 my ($HEAD, $TAKEN, $ANSWERED, $HANDLER_SLEEPS, $SUPERVISOR_SLEEPS) = (64, 128, 132, 192, 256); # section 2
-my ($HELLO, $NONCE, $DESCRIPTOR, $ERROR, $STOP, $REPLY, $GROW) = (1 .. 7);                           # section 3
+my ($HELLO, $NONCE, $DESCRIPTOR, $ERROR, $STOP, $REPLY, $GROW, $ALLOC, $PLACE) = (1 .. 7, 12, 13); # section 3
 my ($DONE, $RETRY, $FAIL) = (1, 2, 3);
 my ($SET, $ADD) = (0, 1); # FUTEX_OP_SET, FUTEX_OP_ADD: man 2 futex
 
@@ -87,27 +87,29 @@ sub tell_supervisor {
     defined send $channel, pack('LSSLL', 0x314d4541, 1, $kind, length $body, $number) . $body, 0 or exit 0;
 }
 
-my ($passed, $ending, $wish) = (undef, 0);
+my ($passed, $ending, $number, $body) = (undef, 0);
 
 # receive waits for one message: struct msghdr of 56 bytes, one iovec, room for one descriptor (man 2 recvmsg).
 sub receive {
-    my ($message, $control) = (pack('x16'), pack('x24'));
-    my $iovec = pack 'PQ', $message, 16;
+    my ($message, $control) = (pack('x1040'), pack('x24'));
+    my $iovec = pack 'PQ', $message, 1040;
     my $header = pack 'QQPQPQQ', 0, 0, $iovec, 1, $control, 24, 0;
     my $got = syscall $RECVMSG, $CHANNEL, $header, 0x40000000; # MSG_CMSG_CLOEXEC
     return 0 if $got == -1 && $!{EINTR};
     exit 0 if $got <= 0;
-    my ($magic, $version, $kind, undef, $number) = unpack 'LSSLL', $message;
-    die "a message that is not of ABI 1\n" if $got != 16 || $magic != 0x314d4541 || $version != 1;
+    my ($magic, $version, $kind, $size);
+    ($magic, $version, $kind, $size, $number) = unpack 'LSSLL', $message;
+    die "a message that is not of ABI 1\n" if $got != 16 + $size || $magic != 0x314d4541 || $version != 1;
+    $body = substr $message, 16, $size;
     $passed = unpack 'x16 l', $control if unpack 'Q', $control; # the length of what came with it
     $ending = 1 if $kind == $STOP;
-    $wish = $number if $kind == $GROW;
     return $kind;
 }
 
 # hello makes an arena, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS or MAP_SHARED of what was passed, and
 # MADV_POPULATE_WRITE, and proves it: section 4.
 my ($arena, $arena_size);
+my $app = ($ENV{AEM_ALLOC} // '') eq 'app' ? 1 : 0;
 
 sub hello {
     sys('munmap', $MUNMAP, $arena, $arena_size) if $arena;
@@ -116,7 +118,7 @@ sub hello {
     POSIX::close($passed) if defined $passed;
     $passed = undef;
     sys('madvise', $MADVISE, $arena, $arena_size, 23);
-    tell_supervisor($HELLO, 0, pack 'QQLLLL', $arena, $arena_size, $$, syscall($GETTID), $ARGV[0] // 1, 0);
+    tell_supervisor($HELLO, 0, pack 'QQLLLL', $arena, $arena_size, $$, syscall($GETTID), $ARGV[0] // 1, $app << 1);
     while ((my $kind = receive()) != $NONCE) { exit 0 if $kind == $STOP }
     tell_supervisor($NONCE, 0, peek($arena, 16));
 }
@@ -125,6 +127,18 @@ if (($ENV{AEM_COPY} // '') eq 'shared') {
     $passed = 7;
 }
 hello($ENV{AEM_ARENA_SIZE} // 1 << 20);
+
+# place is section 9. Each block lies where the one before ended, its data at a page; all is free again when every event
+# was answered, which is when it is asked again.
+sub place {
+    my ($at, $end, @places) = ($arena, $arena + $arena_size);
+    for (my @needs = unpack 'Q*', $body; my ($size, $data_at) = splice @needs, 0, 2;) {
+        $at = ($at + $data_at + 4095 & ~4095) - $data_at;
+        push @places, $at < $end && $at + $size <= $end ? $at : 0;
+        $at = $places[-1] ? $at + $size : $end;
+    }
+    tell_supervisor($PLACE, $number, pack 'Q*', @places);
+}
 
 # Section 7.
 sub event {
@@ -175,7 +189,7 @@ until (stopped()) {
     if (word($HEAD) != $taken % 2**32) {
         my ($offset, $size, $flags) = unpack 'QLL', peek($page + 512 + $taken % 64 * 16, 16);
         receive() while $flags & 1 && !defined $passed;
-        my $e = event($arena + $offset);
+        my $e = event($app ? $offset : $arena + $offset);
         ($e->{fd}, $passed) = ($passed, undef);
         $taken++;
         atomic($ADD, $TAKEN, 1);
@@ -203,7 +217,9 @@ until (stopped()) {
         my $size = $EPOLL_PWAIT == 22 ? 16 : 12;
         for my $i (0 .. $n - 1) {
             my $what = unpack 'Q', substr $ready, $i * $size + $size - 8, 8;
-            hello($wish) if $what == 2 && receive() == $GROW; # section 8
+            my $kind = $what == 2 ? receive() : 0;
+            hello($number) if $kind == $GROW; # section 8
+            place() if $kind == $ALLOC;
         }
     }
     atomic($SET, $HANDLER_SLEEPS, 0);

@@ -25,11 +25,36 @@ static const char *fact(const struct aem_event *e, const char *name)
 	return value ? value : "-";
 }
 
+/* A scheme of allocation: each block lies where the one before ended, its data at a page, and all is free again when as
+ * many were given back as were given out. */
+static struct {
+	int live;
+	char *top;
+} stack;
+
+static void *push(struct aem_memory *m, size_t size, size_t data_at)
+{
+	char *at = stack.live == 0 ? m->start : stack.top;
+
+	at += -((uintptr_t)at + data_at) & 4095;
+	if (at + size > m->start + m->size)
+		return NULL;
+	stack.live++;
+	return stack.top = at + size, at;
+}
+
+static void pop(struct aem_memory *m, void *block, size_t size)
+{
+	(void)m, (void)block, (void)size;
+	stack.live--;
+}
+
 static int tell(const struct aem_event *e, void *ctx)
 {
 	char byte;
 
-	(void)ctx;
+	if (ctx && e->size > 0 && (uintptr_t)e->data % 4096 != 0)
+		return aem_fail(e, "the data is not at a page");
 	if (is(e, "done"))
 		return AEM_DONE;
 	if (is(e, "retry"))
@@ -66,4 +91,16 @@ static int tell(const struct aem_event *e, void *ctx)
 	return aem_fail(e, "%zu %08x", e->size, crc32(e));
 }
 
-int main(int argc, char **argv) { return aem_run_ahead(tell, NULL, argc > 1 ? atoi(argv[1]) : 1); }
+int main(int argc, char **argv)
+{
+	int ahead = argc > 1 ? atoi(argv[1]) : 1;
+	static struct aem_memory memory = {NULL, 0, push, pop, NULL};
+
+	if (argc < 3)
+		return aem_run_ahead(tell, NULL, ahead);
+	if (strcmp(argv[2], "own") == 0) {
+		memory.size = 2 << 20;
+		memory.start = (char *)aligned_alloc(4096, memory.size);
+	}
+	return aem_run_in(tell, &memory, ahead, &memory);
+}

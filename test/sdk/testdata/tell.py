@@ -1,10 +1,38 @@
 #!/usr/bin/env python3
 """Tell does what its event's data says; for other data it fails with the data's size and checksum."""
+import mmap
 import os
 import sys
 import zlib
 
 import aem
+
+
+class Pages:
+    """A scheme of allocation: each block lies where the one before ended, its data at a page, and all is free again when as
+    many were given back as were given out."""
+
+    def __init__(self, arena=None):
+        self.live, self.top, self.data = 0, 0, []
+        self.memory = aem.Memory(self.push, self.pop, arena)
+
+    def push(self, size, data_at):
+        at = self.top if self.live else 0
+        at += -(at + data_at) % 4096
+        if at + size > len(self.memory.arena):
+            return None
+        self.live, self.top = self.live + 1, at + size
+        self.data.append(at + data_at)
+        return at
+
+    def pop(self, offset, size):
+        self.live -= 1
+
+    def tell(self, e):
+        at = self.data.pop(0)
+        if self.memory.arena[at:at + len(e.data)] != e.data:
+            raise aem.Fail("the data is elsewhere")
+        return tell(e)
 
 
 def tell(e):
@@ -52,4 +80,9 @@ def tell(e):
     raise aem.Fail(f"{len(e.data)} {zlib.crc32(e.data):08x}")
 
 
-aem.run(tell, ahead=int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+ahead = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+if len(sys.argv) > 2:
+    pages = Pages(mmap.mmap(-1, 2 << 20) if sys.argv[2] == "own" else None)
+    aem.run(pages.tell, ahead, pages.memory)
+else:
+    aem.run(tell, ahead)
