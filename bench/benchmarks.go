@@ -30,6 +30,7 @@ var benchmarks = []benchmark{
 	{"thread", "thread.dispatch", "detected to the first line of a Go function on a thread of its own; floor: an eventfd between two C processes", benchThread},
 	{"copy", "copy.16MiB", "64 B to 16 MiB into another process; floor: memcpy", benchCopy},
 	{"copy", "copy.batch", "64 events of 1 KiB with one copy, without a supervisor; floor: a copy for each", benchCopyBatch},
+	{"files", "files.missed", "files of 100,000 made in new directories that nobody is told of; beside it inotifywait", benchFiles},
 	{"peers", "peers.cold", "connections a second through accept, handler, one line back, close; floor: tcpserver", benchPeers},
 }
 

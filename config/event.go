@@ -6,6 +6,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/source"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
@@ -106,6 +107,14 @@ func (d *decoder) source(a *app, e *event) {
 	case acceptType:
 		if !states("listen") {
 			d.errorf(e.at, "listen is missing")
+		}
+	case "file":
+		if !states("path") {
+			d.errorf(e.at, "path is missing")
+		}
+		e.file.Path = d.absolute(e.file.Path)
+		if !states("on") {
+			e.file.On = source.FileOn
 		}
 	case "topic":
 		if e.topic.Name == "" {

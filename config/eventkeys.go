@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"time"
 
@@ -23,6 +22,7 @@ type event struct {
 	timer    source.Timer
 	accept   source.Accept
 	topic    source.Topic
+	file     source.File
 	notice   source.Notice
 }
 
@@ -92,7 +92,14 @@ func eventTypes(e *event) []eventType {
 		{name: "socket.close"},
 		{name: "socket.state"},
 		{name: "process.exit", facts: []string{"pid"}, keys: reserved("pid", "pidfile", "exe", "cgroup")},
-		{name: "file", facts: []string{"path", "name"}, keys: reserved("path", "on", "match", "recursive", "existing")},
+		{name: "file", doc: "Something happens to the entries of a directory, or to one file.", spec: func() source.Spec { return e.file },
+			rules: needs("path"), keys: []key{
+				{"path", text(&e.file.Path), nil, "The directory, or one file, which need not be there yet. Relative to this file. Required."},
+				{"on", operations(&e.file.On), []any{"written", "rename", "remove"}, "What happens: " + operationsMeaning + "."},
+				{"match", texts(&e.file.Match, pattern), nil, "Patterns of names, as `*.csv`; with a slash, of paths below `path`. Default: all."},
+				{"recursive", boolean(&e.file.Recursive), false, "Directories in it too, as deep as they go."},
+				{"existing", boolean(&e.file.Existing), false, "An event for each entry that is there at the start, too."},
+			}},
 		{name: "pressure", keys: reserved("resource", "some", "clear")},
 		{name: "signal"},
 		{name: "device"},
@@ -108,17 +115,9 @@ func noticeType(e *event, name, doc string) eventType {
 	return eventType{name: name, doc: doc,
 		spec: func() source.Spec { return source.Notice{Kind: name, Apps: e.notice.Apps} },
 		keys: []key{
-			{"apps", texts(&e.notice.Apps, appPattern), nil, "Names or patterns of the apps it is about, as `[\"*\"]`. Default: this app."},
+			{"apps", texts(&e.notice.Apps, pattern), nil, "Names or patterns of the apps it is about, as `[\"*\"]`. Default: this app."},
 		},
 	}
-}
-
-// appPattern reports a pattern that no app's name can match.
-func appPattern(s string) error {
-	if _, err := path.Match(s, ""); err != nil || s == "" {
-		return fmt.Errorf("%q is no name or pattern", s)
-	}
-	return nil
 }
 
 // acceptType is the one type whose events carry a connection.

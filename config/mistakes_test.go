@@ -41,8 +41,8 @@ aem.toml:4: app.web.limits.cpu: want a number from 0.001 to 10000`},
 	{text: "[app.web.limits]\nswap = \"1M\"", unseen: true, want: `aem.toml:2: app.web.limits: swap is beside memory: memory is missing`},
 
 	// Limits and policy.
-	{text: "[app.web.limits]\ntypes = [\"sokcet.*\",\n\"file\", \"topic\"]", unseen: true, want: `aem.toml:2: app.web.limits.types: "sokcet.*" means no event type
-aem.toml:2: app.web.limits.types: "file" is not supported yet`},
+	{text: "[app.web.limits]\ntypes = [\"sokcet.*\",\n\"device\", \"topic\"]", unseen: true, want: `aem.toml:2: app.web.limits.types: "sokcet.*" means no event type
+aem.toml:2: app.web.limits.types: "device" is not supported yet`},
 	{text: "[app.web.limits]\nagents = [\"proces\"]\non_missing = [\"memroy\"]", want: `aem.toml:2: app.web.limits.agents: "proces" is not one of process, callback, thread (did you mean process?)
 aem.toml:3: app.web.limits.on_missing: "memroy" is not one of memory, swap, pids, cpu, io, cpuset, hugetlb, kill (did you mean memory?)`},
 	{text: "[app.web.limits]\non_missing = \"accept\"", want: `aem.toml:2: app.web.limits.on_missing: want a list of strings, or "refuse"`},
@@ -76,11 +76,10 @@ aem.toml:4: app.web.handler.h: size is for capsule and resident: use concurrency
 aem.toml:3: app.web.handler.h.handover: "listen-fds" is not supported yet
 aem.toml:4: app.web.handler.h.life: "zygote" is not supported yet`},
 	{text: "[app.web.handler.h]\nexec = [\"./h\"]\nhandover = \"stdin\"\nlife = \"resident\"", want: `aem.toml:3: app.web.handler.h: handover stdin goes with life cold only: resident wants direct`},
-	{text: "[app.web.handler.h]\nexec = [\"{id}\", \"a{\", \"{ID}\", \"{peeer}\", \"{path}\"]\nhandover = \"none\"", unseen: true, want: `aem.toml:2: app.web.handler.h.exec: the program cannot come from a fact
+	{text: "[app.web.handler.h]\nexec = [\"{id}\", \"a{\", \"{ID}\", \"{peeer}\"]\nhandover = \"none\"", unseen: true, want: `aem.toml:2: app.web.handler.h.exec: the program cannot come from a fact
 aem.toml:2: app.web.handler.h.exec: parse "{": want {name} or, for a brace, {{
 aem.toml:2: app.web.handler.h.exec: parse "{ID}": want {name} or, for a brace, {{
-aem.toml:2: app.web.handler.h.exec: unknown fact {peeer} (did you mean peer?)
-aem.toml:2: app.web.handler.h.exec: fact {path} is not supported yet`},
+aem.toml:2: app.web.handler.h.exec: unknown fact {peeer} (did you mean peer?)`},
 	{text: "[app.web.handler.h]\nexec = [\"h\"]\nhandover = \"none\"\n[app.web.handler.h.rlimits]\nnofil = 1\ncore = -1\nas = \"lots\"", want: `aem.toml:5: app.web.handler.h.rlimits: unknown key "nofil" (did you mean nofile?)
 aem.toml:6: app.web.handler.h.rlimits.core: want a size from 0 to 1048576GiB
 aem.toml:7: app.web.handler.h.rlimits.as: want a size like "64MiB", or "unlimited"`},
@@ -124,10 +123,12 @@ aem.toml:1: app.web.event.e: want exactly one of handler and handlers`},
 	{text: "[app.web.event]\ne = 1", want: `aem.toml:2: app.web.event.e: want a table`},
 	{text: "[app.web.event.e]\ntype = 1\nhandler = 1", want: `aem.toml:2: app.web.event.e.type: want a string
 aem.toml:3: app.web.event.e.handler: want a handler's name or its table`},
-	{text: "[app.web.event.e]\ntype = \"file\"\npath = \"/x\"\nhandler = \"h\"\nlisten = \"x\"", want: `aem.toml:2: app.web.event.e: type "file" is not supported yet
-aem.toml:3: app.web.event.e.path: not supported yet
-aem.toml:4: app.web.event.e: unknown handler "h"
-aem.toml:5: app.web.event.e: listen is no key of file (of socket.accept, socket.ready, socket.read)`},
+	{text: "[app.web.event.e]\ntype = \"device\"\nhandler = \"h\"\nlisten = \"x\"", want: `aem.toml:2: app.web.event.e: type "device" is not supported yet
+aem.toml:3: app.web.event.e: unknown handler "h"
+aem.toml:4: app.web.event.e: listen is no key of device (of socket.accept, socket.ready, socket.read)`},
+	{text: "[app.web.event.e]\ntype = \"file\"\nhandler = \"h\"\non = [\"writen\"]\nmatch = [\"[\"]\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", want: `aem.toml:1: app.web.event.e: path is missing
+aem.toml:4: app.web.event.e.on: "writen" is not one of create, open, in, out, close, written, owner, mode, rename, remove (did you mean written?)
+aem.toml:5: app.web.event.e.match: "[" is no name or pattern`},
 	{text: "[app.web.event.e]\ntype = \"supervisor.start\"\nhandlers = []", want: `aem.toml:2: app.web.event.e: type "supervisor.start" is not supported yet
 aem.toml:3: app.web.event.e: handlers is empty`},
 	{text: "[app.web.event.e]\ntype = \"tmier\"\nevry = \"1s\"\nlisten = \"tcp:\"\nhandlers = [\"a\"]", want: `aem.toml:2: app.web.event.e: unknown type "tmier" (did you mean timer?)

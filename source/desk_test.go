@@ -2,6 +2,7 @@ package source
 
 import (
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,30 @@ type desk struct {
 	detected []detected
 	troubles []error
 	then     func(detected) // called inside Detected
+
+	bell   int // eventfd, rung by post
+	mu     sync.Mutex
+	posted []func()
+}
+
+// post has f called in the next turn.
+func (d *desk) post(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.posted = append(d.posted, f)
+	sys.EventfdAdd(d.bell)
+}
+
+// calls calls what was posted.
+func (d *desk) calls(uint32) {
+	sys.EventfdClear(d.bell)
+	d.mu.Lock()
+	posted := d.posted
+	d.posted = nil
+	d.mu.Unlock()
+	for _, f := range posted {
+		f()
+	}
 }
 
 type detected struct {
@@ -53,13 +78,20 @@ func newDesk(t *testing.T, typ string) (*desk, Source) {
 		t.Fatal(err)
 	}
 	d := &desk{poller: poller}
-	s, err := Open(typ, Env{Poller: poller, Alarms: &d.alarms, Sink: d, Log: slog.New(slog.DiscardHandler)})
+	if d.bell, err = sys.Eventfd(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = poller.Add(d.bell, sys.EPOLLIN, WatcherFunc(d.calls)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(typ, Env{Poller: poller, Alarms: &d.alarms, Sink: d, Log: slog.New(slog.DiscardHandler), Post: d.post})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		s.Close()
 		d.close()
+		sys.Close(d.bell)
 		poller.Close()
 	})
 	return d, s

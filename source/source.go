@@ -37,4 +37,5 @@ type Env struct {
 	Alarms *timing.Alarms
 	Sink   Sink
 	Log    *slog.Logger
+	Post   func(func()) // has a function called on the loop; from anywhere
 }

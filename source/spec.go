@@ -102,6 +102,8 @@ func Check(s Spec) error {
 	switch s := s.(type) {
 	case Timer:
 		return s.check()
+	case File:
+		return s.check()
 	case Accept:
 		if len(s.Listen) == 0 {
 			return errors.New("listen is missing")

@@ -198,7 +198,7 @@ func (s *Supervisor) source(typ string) (source.Source, error) {
 	if src, ok := s.sources[typ]; ok {
 		return src, nil
 	}
-	src, err := source.Open(typ, source.Env{Poller: s.poller, Alarms: &s.alarms, Sink: s, Log: s.log})
+	src, err := source.Open(typ, source.Env{Poller: s.poller, Alarms: &s.alarms, Sink: s, Log: s.log, Post: s.Post})
 	if err == nil {
 		s.sources[typ] = src
 	}

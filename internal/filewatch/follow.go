@@ -310,9 +310,7 @@ func (t *tree) again(v *view) {
 func (t *tree) restart(v *view) {
 	t.begin(v)
 	t.refresh()
-	if !v.spec.Existing {
-		t.appear(v)
-	}
+	t.appear(v)
 }
 
 // appear tells a view of everything that it covers as found.

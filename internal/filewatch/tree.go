@@ -76,10 +76,12 @@ func (t *tree) begin(v *view) {
 	root, name, err := resolve(v.spec.Path)
 	if err != nil {
 		t.miss(v, v.root, err)
+		v.begun = true
 		return
 	}
 	v.root, v.name = root, name
 	t.cover(root, v)
+	v.begun = true
 }
 
 // resolve finds the directory to watch for a path, and the name in it that is meant: a path that is no directory, or not
@@ -172,7 +174,7 @@ func (t *tree) cover(path string, beginning *view) {
 		if fresh {
 			t.fill(d, beginning == nil)
 		}
-		if beginning != nil && beginning.spec.Existing {
+		if beginning != nil && beginning.spec.Existing && !beginning.begun {
 			t.existing(beginning, d)
 		}
 		for name, e := range d.entries {

@@ -37,6 +37,7 @@ type view struct {
 	name    string           // the one entry in root that is meant; "" means all
 	missing map[string]error // directories that could not be watched
 	failing bool             // that was told
+	begun   bool             // what is found from now on came since the beginning
 }
 
 // covers reports whether the view wants to know of the entries of a directory.
