@@ -2,8 +2,8 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
-GROUPS   ?= spawn dispatch thread copy files peers
-PEERS    ?= ucspi-tcp openbsd-inetd nginx-light fcgiwrap inotify-tools socat systemd
+GROUPS   ?= spawn dispatch thread callback copy files peers
+PEERS    ?= ucspi-tcp openbsd-inetd nginx-light fcgiwrap inotify-tools socat systemd libuv1-dev libevent-dev
 
 # Root has everything that the tests ask of a host, so that it may skip none.
 AEM_TEST_NOSKIP ?= $(if $(filter 0,$(shell id -u)),1)

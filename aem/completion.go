@@ -49,6 +49,7 @@ type Completion struct {
 	After   time.Duration // from the start of the attempt
 	Delay   time.Duration // the handler's own wish for when to try again, 0 without one
 	Reply   []byte        // of a handler that did it: what it has to say to who asked
+	Hangup  bool          // and that the connection is to be closed behind it
 	Err     string        // the handler's own words, or the step that failed
 	Stderr  string        // the last of what the process wrote there
 }

@@ -22,7 +22,14 @@ type Event struct {
 	Data  []byte
 	FD    int     // the descriptor that comes with it, -1 without one; closed by whoever holds the event last
 	Of    EventID // the dead letter it replays, 0 otherwise
-	Users int     // activations of it that are not complete: the loop's
+
+	// Origin is told how the event ended; nil: nobody is. It has Data back then, so whoever keeps that longer copies it.
+	Origin Origin
+	Pinned bool // Data may still be read after the end: by a copy that never returned
+	Users  int  // activations of it that are not complete: the loop's
+
+	// Answer is where Reply and Hangup write: the agent's that runs the handler.
+	Answer *Answer
 
 	own [ownFacts]Fact // where Add puts facts
 }
@@ -36,6 +43,34 @@ func (e *Event) Add(f Fact) {
 		e.Facts = e.own[:0]
 	}
 	e.Facts = append(e.Facts, f)
+}
+
+// Origin is what an event came from that waits for its end, as a connection does.
+type Origin interface {
+	// Ended is called once, on the loop. The event and the reply are valid until it returns.
+	Ended(e *Event, c *Completion)
+}
+
+// Answer is what a Go function says of its event beside its error.
+type Answer struct {
+	Reply  []byte
+	Hangup bool
+}
+
+// Reply answers the event with data, which goes to whoever can take it: the peer of a connection, the sender of a
+// datagram, a publisher that waits. It is sent when the function has returned nil, and must not change until the
+// function is called again; the last call wins. It is for Go functions, on the event that they are given.
+func (e *Event) Reply(data []byte) {
+	if e.Answer != nil {
+		e.Answer.Reply = data
+	}
+}
+
+// Hangup has the connection that the event came on closed behind the reply.
+func (e *Event) Hangup() {
+	if e.Answer != nil {
+		e.Answer.Hangup = true
+	}
 }
 
 // Fact is the value of the named fact of the type, as text.

@@ -46,6 +46,13 @@ func (b *bench) compile(name string, flags ...string) (string, error) {
 	return out, build(out, append(args, flags...))
 }
 
+// compileWith makes a program that links libraries of the host, once.
+func (b *bench) compileWith(name string, libraries ...string) (string, error) {
+	out := filepath.Join(b.dir, name)
+	args := []string{"cc", "-O2", "-Wall", "-o", out, "bench/testdata/" + name + ".c"}
+	return out, build(out, append(args, libraries...))
+}
+
 // compileGo makes the Go program of a package, once.
 func (b *bench) compileGo(name, pkg string) (string, error) {
 	out := filepath.Join(b.dir, name)

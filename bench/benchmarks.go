@@ -28,6 +28,7 @@ var benchmarks = []benchmark{
 	{"dispatch", "callback.dispatch", "detected to the first line of a callback", benchCallback},
 	{"dispatch", "dispatch.allocs", "allocations per event", benchAllocs},
 	{"thread", "thread.dispatch", "detected to the first line of a Go function on a thread of its own; floor: an eventfd between two C processes", benchThread},
+	{"callback", "callback.echo", "64 bytes echoed at 64 kept connections by a callback; floors: C on epoll, libuv, libevent, Go's net", benchEcho},
 	{"copy", "copy.16MiB", "64 B to 16 MiB into another process; floor: memcpy", benchCopy},
 	{"copy", "copy.batch", "64 events of 1 KiB with one copy, without a supervisor; floor: a copy for each", benchCopyBatch},
 	{"files", "files.missed", "files of 100,000 made in new directories that nobody is told of; beside it inotifywait", benchFiles},

@@ -19,6 +19,8 @@ var goals = map[string]goal{
 	"capsule.dispatch.go":     {most: 0.05},
 	"capsule.dispatch.python": {most: 0.01},
 	"thread.dispatch":         {most: 2},
+	"callback.echo.libuv":     {least: 1.1},
+	"callback.echo.libevent":  {least: 1.2},
 	"copy.16MiB":              {most: 1.3},
 	"dispatch.allocs":         {value: true},
 	"files.missed":            {value: true},

@@ -116,6 +116,8 @@ func (d *decoder) source(a *app, e *event) {
 		if !states("on") {
 			e.file.On = source.FileOn
 		}
+	case readType:
+		d.framing(e)
 	case "topic":
 		if e.topic.Name == "" {
 			e.topic.Name = e.Name
@@ -125,6 +127,22 @@ func (d *decoder) source(a *app, e *event) {
 		if e.notice.Apps == nil {
 			e.notice.Apps = []string{a.Name}
 		}
+	}
+}
+
+// framing completes the keys of socket.read.
+func (d *decoder) framing(e *event) {
+	switch {
+	case e.stated["listen"] == nil:
+		d.errorf(e.at, "listen is missing")
+	case e.read.Frame == "":
+		e.read.Frame = source.Chunk
+		if len(e.read.Listen) > 0 && e.read.Listen[0].Packets() {
+			e.read.Frame = source.Datagram
+		}
+	}
+	if err := source.Check(e.read); err != nil && len(e.read.Listen) > 0 && e.read.MaxBytes > 0 && e.read.Connections > 0 {
+		d.errorf(e.at, "%v", err)
 	}
 }
 
@@ -205,12 +223,13 @@ func (d *decoder) pair(e *event, t eventType, h *handler) {
 		return // refused already
 	}
 	connection := t.name == acceptType
+	owned := connection || t.name == readType
 	takes := h.Agent != executor.Process || h.Handover == executor.Direct || h.Handover == executor.Socket
 	switch {
 	case connection && !takes:
 		d.errorIn(e.at, "type", "socket.accept goes with handover direct or socket, a callback or a thread: handler %q has %s", h.Name, h.Handover)
-	case connection && len(e.Handlers) > 1 && h.Name == e.Handlers[0]:
-		d.errorIn(e.at, "handlers", "socket.accept takes one handler: a connection has one owner")
+	case owned && len(e.Handlers) > 1 && h.Name == e.Handlers[0]:
+		d.errorIn(e.at, "handlers", "%s takes one handler: a connection has one owner", t.name)
 	case !connection && h.Handover == executor.Socket:
 		d.errorIn(e.at, "type", "%s has no socket (handler %q has handover socket)", t.name, h.Name)
 	}

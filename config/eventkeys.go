@@ -21,6 +21,7 @@ type event struct {
 	handler  any // a name or an inline table
 	timer    source.Timer
 	accept   source.Accept
+	read     source.Read
 	topic    source.Topic
 	file     source.File
 	notice   source.Notice
@@ -82,13 +83,20 @@ func eventTypes(e *event) []eventType {
 			}},
 		{name: acceptType, doc: "Somebody connects. Handovers `direct` and `socket`, or a callback or thread, and one handler.",
 			spec: func() source.Spec { return e.accept }, rules: needs("listen"), keys: slices.Concat([]key{
-				{"listen", addresses(&e.accept.Listen), nil, "Where: `tcp://127.0.0.1:7007`, `tcp://[::]:80`, `unix:///run/x.sock`, `unix:@name`. Required."},
+				{"listen", addresses(&e.accept.Listen, "tcp", "unix"), nil, "Where: `tcp://127.0.0.1:7007`, `tcp://[::]:80`, `unix:///run/x.sock`, `unix:@name`. Required."},
 			}, reserved("backlog", "mode", "owner", "group", "per_peer", "allow", "rate"))},
+		{name: readType, doc: "Somebody sends something. What is sent is the event's data, and a handler's reply is sent back. One handler.",
+			spec: func() source.Spec { return e.read }, rules: needs("listen"), keys: []key{
+				{"listen", addresses(&e.read.Listen, "tcp", "unix", "unixpacket", "udp", "unixgram"), nil,
+					"Where: as for `socket.accept`; `unixpacket:` for connections that keep the bounds of messages, `udp://127.0.0.1:53` and `unixgram:` for datagrams. Required."},
+				{"frame", choice(&e.read.Frame, frames), nil, "What is one event: what a read gives, a line, a frame after its length in 4 bytes (the large one first), or a message. Default: `chunk`, and `datagram` where there are messages."},
+				{"max_bytes", size(&e.read.MaxBytes, 1), "64KiB", "The longest frame. Who sends a longer one is disconnected; a longer datagram is thrown away."},
+				{"connections", count(&e.read.Connections, 1, 1_000_000), 10_000, "Connections open at once; further clients wait in the kernel."},
+			}},
 		{name: "topic", doc: "Somebody emits.", spec: func() source.Spec { return e.topic }, keys: slices.Concat([]key{
 			{"topic", text(&e.topic.Name), nil, "`NAME` of this app or `APP/NAME`. Default: the event's name."},
 		}, reserved("from", "share", "retain"))},
 		{name: "socket.ready", keys: reserved("listen")},
-		{name: "socket.read", keys: reserved("listen", "frame", "max_bytes")},
 		{name: "socket.close"},
 		{name: "socket.state"},
 		{name: "process.exit", facts: []string{"pid"}, keys: reserved("pid", "pidfile", "exe", "cgroup")},
@@ -120,8 +128,13 @@ func noticeType(e *event, name, doc string) eventType {
 	}
 }
 
-// acceptType is the one type whose events carry a connection.
-const acceptType = "socket.accept"
+const (
+	acceptType = "socket.accept" // the one type whose events carry a connection
+	readType   = "socket.read"
+)
+
+// frames are what is one event of socket.read.
+var frames = []source.Frame{source.Chunk, source.Line, source.Length, source.Datagram}
 
 // needs is the schema of a table that states the keys.
 func needs(keys ...string) object { return object{"required": keys} }

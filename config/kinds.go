@@ -137,7 +137,7 @@ func duration(p *time.Duration, least time.Duration) kind {
 	}}
 }
 
-func size(p *int64, least int64) kind {
+func size[T ~int | ~int64](p *T, least int64) kind {
 	schema := object{"anyOf": []any{
 		object{"type": "integer", "minimum": least, "maximum": int64(maxSize)},
 		object{"type": "string", "pattern": "^[0-9]+([KMG]|[KMG]iB)$"},
@@ -148,7 +148,7 @@ func size(p *int64, least int64) kind {
 			err = fmt.Errorf("want a size from %s to %s", formatSize(least), formatSize(maxSize))
 		}
 		if err == nil {
-			*p = n
+			*p = T(n)
 		}
 		return err
 	}}

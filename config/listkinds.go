@@ -78,9 +78,9 @@ func statuses(p *[]int) kind {
 	}
 }
 
-// addresses is one address to listen on, or a list of them.
-func addresses(p *[]source.Address) kind {
-	one := object{"type": "string", "pattern": "^(tcp|unix):"}
+// addresses is one address to listen on, or a list of them, of some of the schemes.
+func addresses(p *[]source.Address, schemes ...string) kind {
+	one := object{"type": "string", "pattern": "^(tcp|udp|unix|unixpacket|unixgram):"} // of all types: they share the key
 	return kind{
 		name:   "address or list of addresses",
 		schema: object{"anyOf": []any{one, object{"type": "array", "items": one, "minItems": 1, "uniqueItems": true}}},
@@ -95,6 +95,9 @@ func addresses(p *[]source.Address) kind {
 			var errs []error
 			for i, s := range found {
 				a, err := source.ParseAddress(s)
+				if err == nil && !slices.Contains(schemes, a.Scheme) {
+					err = fmt.Errorf("listen %q: want %s", s, list(schemes))
+				}
 				if err == nil && slices.Contains(found[:i], s) {
 					err = fmt.Errorf("%q is listed twice", s)
 				}

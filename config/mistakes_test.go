@@ -125,7 +125,7 @@ aem.toml:1: app.web.event.e: want exactly one of handler and handlers`},
 aem.toml:3: app.web.event.e.handler: want a handler's name or its table`},
 	{text: "[app.web.event.e]\ntype = \"device\"\nhandler = \"h\"\nlisten = \"x\"", want: `aem.toml:2: app.web.event.e: type "device" is not supported yet
 aem.toml:3: app.web.event.e: unknown handler "h"
-aem.toml:4: app.web.event.e: listen is no key of device (of socket.accept, socket.ready, socket.read)`},
+aem.toml:4: app.web.event.e: listen is no key of device (of socket.accept, socket.read, socket.ready)`},
 	{text: "[app.web.event.e]\ntype = \"file\"\nhandler = \"h\"\non = [\"writen\"]\nmatch = [\"[\"]\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", want: `aem.toml:1: app.web.event.e: path is missing
 aem.toml:4: app.web.event.e.on: "writen" is not one of create, open, in, out, close, written, owner, mode, rename, remove (did you mean written?)
 aem.toml:5: app.web.event.e.match: "[" is no name or pattern`},
@@ -133,7 +133,7 @@ aem.toml:5: app.web.event.e.match: "[" is no name or pattern`},
 aem.toml:3: app.web.event.e: handlers is empty`},
 	{text: "[app.web.event.e]\ntype = \"tmier\"\nevry = \"1s\"\nlisten = \"tcp:\"\nhandlers = [\"a\"]", want: `aem.toml:2: app.web.event.e: unknown type "tmier" (did you mean timer?)
 aem.toml:3: app.web.event.e: unknown key "evry" (did you mean every?)
-aem.toml:4: app.web.event.e.listen: listen "tcp:": want tcp://IP:PORT, unix:///PATH or unix:@NAME
+aem.toml:4: app.web.event.e.listen: listen "tcp:": want tcp://IP:PORT, like tcp://127.0.0.1:7007 or tcp://[::]:80
 aem.toml:5: app.web.event.e: unknown handler "a"`},
 	{text: hello + "after = \"1s\"\npriority = 32", want: `aem.toml:4: app.web.event.hello: timer wants exactly one of after, every, at, cron
 aem.toml:9: app.web.event.hello.priority: want a whole number from 0 to 31`},

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -69,12 +70,15 @@ func newEmit(w *Workplace, spec *Spec) (invocation, error) {
 	}
 	return func(_ context.Context, a *aem.Activation) error {
 		payload := a.Event.Data
-		if own {
+		switch {
+		case own:
 			text, err := data.Expand(facts(w.App, spec.Name, a))
 			if err != nil {
 				return aem.Fail(err)
 			}
 			payload = []byte(text)
+		case a.Event.Origin != nil: // which has its data back when this event ends
+			payload = bytes.Clone(payload)
 		}
 		return publish(topic, payload)
 	}, nil

@@ -19,6 +19,7 @@ func now() int64 { return timing.Now() }
 type callback struct {
 	pool    *Pool
 	invoke  invocation
+	answer  aem.Answer
 	stopped bool
 }
 
@@ -30,11 +31,14 @@ func (c *callback) ended() bool                { return c.stopped }
 
 func (c *callback) run(Mark) {
 	a := c.pool.pop()
+	a.Event.Answer = &c.answer
 	err := call(c.invoke, c.pool.spec.Timeout, a)
-	if took := time.Duration(now() - a.Started); took > slowCallback {
+	a.Event.Answer = nil
+	end := now()
+	if took := time.Duration(end - a.Started); took > slowCallback {
 		c.pool.log.Warn("a callback kept the loop: use agent = \"thread\" for what is slow", "handler", c.pool.spec.Name, "took", took)
 	}
-	c.pool.complete(a, answerOf(err))
+	c.pool.completeAt(end, a, answerOf(err, &c.answer))
 }
 
 // call runs a handler's function. A panic fails the attempt, not the supervisor.

@@ -40,8 +40,8 @@ func (d *desk) AgentTrouble(*Pool, error, bool) {}
 func (d *desk) AgentReady(*Pool)                {}
 func (d *desk) Started(a *aem.Activation)       { d.started = append(d.started, a) }
 
-func (d *desk) Completed(_ *Pool, a *aem.Activation, c aem.Completion) {
-	d.completed = append(d.completed, completed{a, c})
+func (d *desk) Completed(_ *Pool, a *aem.Activation, c *aem.Completion) {
+	d.completed = append(d.completed, completed{a, *c})
 }
 
 // run runs what waits and finds an agent.

@@ -75,12 +75,15 @@ func (e ending) reason() aem.Reason {
 	return aem.ReasonExit
 }
 
-// answerOf turns a Go function's error into a completion.
-func answerOf(err error) aem.Completion {
+// answerOf turns a Go function's error, and what it said of its event, into a completion.
+func answerOf(err error, said *aem.Answer) aem.Completion {
 	outcome, delay := aem.Judge(err)
 	c := aem.Completion{Outcome: outcome, Delay: delay, Exit: -1}
-	if err != nil {
+	if err == nil {
+		c.Reply, c.Hangup = said.Reply, said.Hangup
+	} else {
 		c.Reason, c.Err = aem.ReasonHandler, err.Error()
 	}
+	*said = aem.Answer{}
 	return c
 }

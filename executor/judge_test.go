@@ -112,7 +112,7 @@ func TestAnswerOf(t *testing.T) {
 		{fmt.Errorf("so: %w", aem.After(time.Second, cause)), aem.Completion{
 			Outcome: aem.Retry, Reason: aem.ReasonHandler, Exit: -1, Delay: time.Second, Err: "so: not yet"}},
 	} {
-		if got := answerOf(c.err); !reflect.DeepEqual(got, c.want) {
+		if got := answerOf(c.err, new(aem.Answer)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%v: %+v, want %+v", c.err, got, c.want)
 		}
 	}

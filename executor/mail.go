@@ -200,6 +200,9 @@ func (p *process) Copied(err error) {
 // thread is back.
 func (p *process) Stuck() {
 	p.stuck = true
+	for _, f := range p.flights {
+		f.a.Event.Pinned = true
+	}
 	p.crew.work.Quarantine++
 	p.lie(errors.New("a copy into its memory did not return: a page of its arena never comes"))
 }

@@ -16,6 +16,7 @@ type Pool struct {
 	log   *slog.Logger
 	queue *queue.Queue[*aem.Activation]
 	crew  crew
+	ended aem.Completion // of the attempt that is being reported: here, so that it costs no allocation
 }
 
 // Loop is what agents need of the loop that owns them. Post may be called from anywhere, the others on the loop.
@@ -27,8 +28,8 @@ type Loop interface {
 	Reaped(pid int)
 	// Started says that an attempt at an activation begins.
 	Started(a *aem.Activation)
-	// Completed takes back an activation whose attempt has ended.
-	Completed(p *Pool, a *aem.Activation, c aem.Completion)
+	// Completed takes back an activation whose attempt has ended. The completion is valid until it returns.
+	Completed(p *Pool, a *aem.Activation, c *aem.Completion)
 	// Wake says that the pool may have something to run now.
 	Wake(p *Pool)
 	// AgentTrouble reports that an agent failed to be there, and that it is tried again by backoff; down means that none is
@@ -127,12 +128,17 @@ func (p *Pool) pop() *aem.Activation {
 }
 
 // complete reports the end of an attempt.
-func (p *Pool) complete(a *aem.Activation, c aem.Completion) {
-	c.After = time.Duration(now() - a.Started)
+func (p *Pool) complete(a *aem.Activation, c aem.Completion) { p.completeAt(now(), a, c) }
+
+// completeAt is complete for who has just looked at the clock.
+func (p *Pool) completeAt(end int64, a *aem.Activation, c aem.Completion) {
+	c.After = time.Duration(end - a.Started)
 	if c.Outcome == aem.Returned {
 		a.Attempt--
 	}
-	p.loop.Completed(p, a, c)
+	p.ended = c
+	p.loop.Completed(p, a, &p.ended)
+	p.ended = aem.Completion{}
 }
 
 // Remove takes the waiting activations of a job out of the queue and gives each to gone.

@@ -27,6 +27,9 @@ type threads struct {
 type thread struct {
 	order atomic.Uint32   // what the loop wants; 0: nothing yet
 	a     *aem.Activation // the thread's from orderRun until done
+	given aem.Activation  // the same with event in it
+	event aem.Event       // the function's own: others may run for the same event
+	said  aem.Answer      // by the function, beside err
 	err   error           // what the function said to it
 	done  func()          // for the loop
 }
@@ -64,6 +67,8 @@ func (c *threads) run(Mark) {
 	t := c.agent()
 	c.busy++
 	t.a = c.pool.pop()
+	t.given, t.event = *t.a, *t.a.Event
+	t.given.Event, t.event.Answer = &t.event, &t.said
 	t.tell(orderRun)
 }
 
@@ -86,7 +91,7 @@ func (c *threads) serve(t *thread) {
 	unfit := c.pool.spec.Scheduling.ofThread()
 	for t.listen() == orderRun {
 		if t.err = unfit; unfit == nil {
-			t.err = call(c.invoke, c.pool.spec.Timeout, t.a)
+			t.err = call(c.invoke, c.pool.spec.Timeout, &t.given)
 		}
 		c.pool.loop.Post(t.done)
 	}
@@ -96,12 +101,13 @@ func (c *threads) serve(t *thread) {
 func (c *threads) done(t *thread) {
 	a, err := t.a, t.err
 	c.busy--
+	answer := answerOf(err, &t.said)
 	if c.stopped {
 		t.tell(orderEnd)
 	} else {
 		c.idle = append(c.idle, t)
 	}
-	c.pool.complete(a, answerOf(err))
+	c.pool.complete(a, answer)
 }
 
 func (c *threads) stop() {

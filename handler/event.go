@@ -75,8 +75,8 @@ func (e *Event) Conn() (net.Conn, error) {
 // MaxReply is the longest reply, in bytes.
 const MaxReply = directcopy.MaxReply
 
-// Reply answers the event with data, which goes to whoever can take it: a publisher that waits, or the sender of a
-// datagram. It is a copy, sent when the function returned nil; the last call wins, and an error has no reply.
+// Reply answers the event with data, which goes to whoever can take it: the peer of a connection, the sender of a
+// datagram, or a publisher that waits. It is a copy, sent when the function returned nil; the last call wins, and an error has no reply.
 func (e *Event) Reply(data []byte) error {
 	if len(data) > MaxReply {
 		return fmt.Errorf("reply: %d bytes, at most %d are allowed", len(data), MaxReply)

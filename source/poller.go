@@ -92,6 +92,17 @@ func (p *Poller) Resume(w Watch) error {
 	return nil
 }
 
+// Change waits for other events from now on.
+func (p *Poller) Change(w Watch, events uint32) {
+	at := p.at(w)
+	if at == nil {
+		return
+	}
+	if at.events = events; !at.held {
+		p.check(sys.EpollChange(p.epfd, at.fd, events, uint64(w)))
+	}
+}
+
 // Remove forgets a watch; the zero Watch and one already removed are nothing to forget.
 func (p *Poller) Remove(w Watch) {
 	at := p.at(w)

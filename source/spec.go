@@ -3,7 +3,6 @@ package source
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"path"
 	"strings"
 	"time"
@@ -27,6 +26,14 @@ type Accept struct {
 	Listen []Address
 }
 
+// Read asks for an event for each frame that comes on a connection to one of the addresses, or for each datagram.
+type Read struct {
+	Listen      []Address
+	Frame       Frame
+	MaxBytes    int // of a frame
+	Connections int // open at once
+}
+
 // Topic asks for an event for each publication under the full name, APP/NAME.
 type Topic struct {
 	Name string
@@ -44,58 +51,14 @@ func (Timer) Type() string { return "timer" }
 // Type is "socket.accept".
 func (Accept) Type() string { return "socket.accept" }
 
+// Type is "socket.read".
+func (Read) Type() string { return "socket.read" }
+
 // Type is "topic".
 func (Topic) Type() string { return "topic" }
 
 // Type is the kind, "supervisor.limit" and the like.
 func (n Notice) Type() string { return n.Kind }
-
-// Address is where a socket listens.
-type Address struct {
-	Scheme string         // tcp or unix
-	IP     netip.AddrPort // of tcp
-	Path   string         // of unix; a leading @ means the abstract namespace
-}
-
-// String is the form that ParseAddress reads.
-func (a Address) String() string {
-	if a.Scheme == "unix" && strings.HasPrefix(a.Path, "@") {
-		return "unix:" + a.Path
-	}
-	if a.Scheme == "unix" {
-		return "unix://" + a.Path
-	}
-	return a.Scheme + "://" + a.IP.String()
-}
-
-// maxUnixPathBytes is the longest path that fits struct sockaddr_un with its final NUL, man 7 unix.
-const maxUnixPathBytes = 107
-
-// ParseAddress reads tcp://127.0.0.1:7007, tcp://[::]:80, unix:///run/x.sock or unix:@name.
-func ParseAddress(s string) (Address, error) {
-	if rest, ok := strings.CutPrefix(s, "tcp://"); ok {
-		ip, err := netip.ParseAddrPort(rest)
-		if err != nil {
-			return Address{}, fmt.Errorf("listen %q: want tcp://IP:PORT, like tcp://127.0.0.1:7007 or tcp://[::]:80", s)
-		}
-		return Address{Scheme: "tcp", IP: ip}, nil
-	}
-	path, abstract := strings.CutPrefix(s, "unix:@")
-	if abstract {
-		path = "@" + path
-	} else if path, abstract = strings.CutPrefix(s, "unix://"); !abstract {
-		return Address{}, fmt.Errorf("listen %q: want tcp://IP:PORT, unix:///PATH or unix:@NAME", s)
-	}
-	switch {
-	case len(path) < 2 || path[0] != '/' && path[0] != '@':
-		return Address{}, fmt.Errorf("listen %q: want unix: and an absolute path or @name", s)
-	case strings.IndexByte(path, 0) >= 0: // the kernel would take what is before it, man 7 unix
-		return Address{}, fmt.Errorf("listen %q: the path contains NUL", s)
-	case len(path) > maxUnixPathBytes:
-		return Address{}, fmt.Errorf("listen %q: the path is longer than %d bytes", s, maxUnixPathBytes)
-	}
-	return Address{Scheme: "unix", Path: path}, nil
-}
 
 // Check reports what makes a spec impossible whatever the host.
 func Check(s Spec) error {
@@ -108,6 +71,8 @@ func Check(s Spec) error {
 		if len(s.Listen) == 0 {
 			return errors.New("listen is missing")
 		}
+	case Read:
+		return s.check()
 	case Topic:
 		if app, name, ok := strings.Cut(s.Name, "/"); !ok || app == "" || name == "" {
 			return fmt.Errorf("topic %q: want APP/NAME", s.Name)

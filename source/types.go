@@ -27,7 +27,7 @@ type Field struct {
 
 // Types is the table.
 func Types() []Type {
-	return []Type{timerType, acceptType, topicType, limitType, failedType, agentType, fileType}
+	return []Type{timerType, acceptType, readType, topicType, limitType, failedType, agentType, fileType}
 }
 
 // Common are the facts of every type.

@@ -15,7 +15,7 @@ import (
 func (s *Supervisor) Detected(id aem.JobID, e *aem.Event) {
 	j := s.jobs.get(id)
 	if j == nil || !j.started {
-		drop(e) // its job was stopped by an event before it in the same batch
+		dismiss(e, &aem.Completion{Outcome: aem.Shed, Exit: -1}) // its job was stopped by an event before it in the same batch
 		return
 	}
 	reg := s.jobs.registration(j)
@@ -32,14 +32,15 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 	j.last = e.Time.UnixNano()
 	if reg.spec.Full == ShedFull && reg.full() != nil {
 		j.shed += n
-		s.tell(e.ID, aem.Completion{Outcome: aem.Shed, Exit: -1}, reg.name)
-		drop(e)
+		c := &aem.Completion{Outcome: aem.Shed, Exit: -1}
+		s.tell(e.ID, c, reg.name)
+		dismiss(e, c)
 		return
 	}
 	s.lastSeq++
 	activation := s.newActivation(e)
 	activation.Job, activation.Name, activation.Priority, activation.Seq = j.id, reg.spec.Name, j.priority, s.lastSeq
-	activation.Bytes, activation.Activated = executor.BytesOf(e), timing.Now()
+	activation.Bytes, activation.Activated = executor.BytesOf(e), timing.At(s.now())
 	reg.app.add(reg.counted, activation, 1)
 	j.waiting += n
 	s.queue(reg.pool, activation)
@@ -68,11 +69,14 @@ func (s *Supervisor) Wake(p *executor.Pool) {
 	s.active = append(s.active, p)
 }
 
-// drop gives up the connection of an event that nobody will get.
-func drop(e *aem.Event) {
+// dismiss lets go of an event that has its fate: a connection that nobody took is closed, and where it came from is told.
+func dismiss(e *aem.Event, c *aem.Completion) {
 	if e.FD >= 0 {
 		sys.Close(e.FD)
 		e.FD = -1
+	}
+	if e.Origin != nil {
+		e.Origin.Ended(e, c)
 	}
 }
 

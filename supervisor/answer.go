@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -237,12 +238,12 @@ type waiter struct {
 }
 
 // tell records a fate for whoever waits for it. The job is named only then.
-func (s *Supervisor) tell(id aem.EventID, c aem.Completion, job func() string) {
+func (s *Supervisor) tell(id aem.EventID, c *aem.Completion, job func() string) {
 	w := s.waiters[id]
 	if w == nil {
 		return
 	}
-	w.fates = append(w.fates, control.Fate{Job: job(), Outcome: c.Outcome.String(), Reason: c.Reason, Reply: c.Reply})
+	w.fates = append(w.fates, control.Fate{Job: job(), Outcome: c.Outcome.String(), Reason: c.Reason, Reply: bytes.Clone(c.Reply)})
 	if w.left--; w.left == 0 {
 		delete(s.waiters, id)
 		close(w.done)

@@ -18,7 +18,7 @@ var errStopping = errors.New("the supervisor is stopping")
 
 // Completed takes an activation back whose attempt has ended: it is done or failed, or gets another attempt, or its
 // place in the queue back.
-func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c aem.Completion) {
+func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Completion) {
 	s.Wake(p) // an agent is free
 	if c.Outcome != aem.Returned && c.Reason != aem.ReasonSpawn && c.Reason != aem.ReasonHello {
 		s.AgentReady(p)
@@ -68,7 +68,7 @@ func (s *Supervisor) retryLater(p *executor.Pool, a *aem.Activation, wait time.D
 }
 
 // end gives an activation its fate.
-func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c aem.Completion) {
+func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c *aem.Completion) {
 	n := uint64(a.Event.Count)
 	connection := a.Event.FD >= 0 || a.Event.Type == "socket.accept"
 	switch c.Outcome {
@@ -88,19 +88,19 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c aem.Com
 		j.ended, j.started = true, false
 	}
 	s.tell(a.Event.ID, c, reg.name)
-	s.leave(reg.app, reg.counted, a)
+	s.leave(reg.app, reg.counted, a, c)
 }
 
-// leave takes an activation out of its app's counts, and ends it.
-func (s *Supervisor) leave(app *app, counted []*gauge, a *aem.Activation) {
-	drop(a.Event)
+// leave takes an activation out of its app's counts, and ends it. What its event came from may detect the next one.
+func (s *Supervisor) leave(app *app, counted []*gauge, a *aem.Activation, c *aem.Completion) {
 	app.add(counted, a, -1)
+	dismiss(a.Event, c)
 	s.recycle(a)
 	s.releaseAtLimit(app, counted)
 }
 
 // completeRemoved ends an activation whose job was removed while it ran: its job's books are in the app's.
-func (s *Supervisor) completeRemoved(p *executor.Pool, a *aem.Activation, c aem.Completion) {
+func (s *Supervisor) completeRemoved(p *executor.Pool, a *aem.Activation, c *aem.Completion) {
 	app := s.owners[p]
 	n := uint64(a.Event.Count)
 	app.removed.Running -= n
@@ -108,15 +108,15 @@ func (s *Supervisor) completeRemoved(p *executor.Pool, a *aem.Activation, c aem.
 		app.removed.Done += n
 	} else {
 		app.removed.Shed += n
-		c = aem.Completion{Outcome: aem.Shed, Exit: -1}
+		*c = aem.Completion{Outcome: aem.Shed, Exit: -1}
 	}
 	s.tell(a.Event.ID, c, func() string { return app.spec.Name + "/" + a.Name + ":" + p.Spec().Name })
-	s.leave(app, app.ofActivation(a.Event.Type, p.Spec().Agent), a)
+	s.leave(app, app.ofActivation(a.Event.Type, p.Spec().Agent), a, c)
 }
 
 // failWaiting gives up what waits, at the end.
 func (s *Supervisor) failWaiting() {
-	stopped := aem.Completion{Outcome: aem.Failed, Reason: aem.ReasonStopped, Exit: -1}
+	stopped := &aem.Completion{Outcome: aem.Failed, Reason: aem.ReasonStopped, Exit: -1}
 	for a, alarm := range s.retries {
 		alarm.Stop()
 		delete(s.retries, a)
@@ -129,7 +129,7 @@ func (s *Supervisor) failWaiting() {
 }
 
 // giveUp ends an activation that waits.
-func (s *Supervisor) giveUp(a *aem.Activation, c aem.Completion) {
+func (s *Supervisor) giveUp(a *aem.Activation, c *aem.Completion) {
 	j := s.jobs.get(a.Job)
 	j.waiting -= uint64(a.Event.Count)
 	s.end(j, s.jobs.registration(j), a, c)
@@ -140,7 +140,7 @@ func (s *Supervisor) remove(id aem.JobID) {
 	s.stop(id)
 	j := s.jobs.get(id)
 	reg := s.jobs.registration(j)
-	shed := aem.Completion{Outcome: aem.Shed, Exit: -1}
+	shed := &aem.Completion{Outcome: aem.Shed, Exit: -1}
 	reg.pool.Remove(id, func(a *aem.Activation) { s.giveUp(a, shed) })
 	for a, alarm := range s.retries {
 		if a.Job == id {
@@ -173,7 +173,7 @@ func (f *failures) add(text string) {
 }
 
 // report logs a failed attempt, in one form everywhere, and returns it. A wait of 0 means that there is no other.
-func (s *Supervisor) report(reg *registration, a *aem.Activation, c aem.Completion, h *executor.Spec, wait time.Duration) string {
+func (s *Supervisor) report(reg *registration, a *aem.Activation, c *aem.Completion, h *executor.Spec, wait time.Duration) string {
 	attrs := []slog.Attr{
 		slog.String("app", reg.app.spec.Name), slog.String("event", reg.spec.Name), slog.String("handler", reg.handler),
 		slog.String("id", a.Event.ID.String()),

@@ -109,14 +109,17 @@ func readLetter(file string) (l *letter, data []byte, err error) {
 }
 
 // add keeps the event of a failed activation.
-func (d *deadLetters) add(reg *registration, a *aem.Activation, c aem.Completion, text string, connection bool) {
-	e := a.Event
+func (d *deadLetters) add(reg *registration, a *aem.Activation, c *aem.Completion, text string, connection bool) {
+	e, data := a.Event, a.Event.Data
+	if e.Origin != nil { // which has it back
+		data = bytes.Clone(data)
+	}
 	l := &letter{
 		Letter: control.Letter{
 			ID: e.ID, Job: reg.name(), Type: e.Type, Time: e.Time, Failed: time.Now(), Reason: c.Reason,
 			Attempts: int(a.Attempt), Size: len(e.Data), Failure: text, Of: e.Of,
 		},
-		Connection: connection, data: e.Data,
+		Connection: connection, data: data,
 	}
 	for _, f := range e.Facts {
 		l.Facts = append(l.Facts, control.Fact{Name: f.Name, Value: f.Text()})

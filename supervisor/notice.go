@@ -22,7 +22,7 @@ func (s *Supervisor) notify(typ string, a *app, data []byte, facts ...aem.Fact) 
 func text(name, value string) aem.Fact { return aem.Fact{Name: name, Value: value} }
 
 // notifyFailed tells of an activation that ended failed; the report of its last attempt is the event's data.
-func (s *Supervisor) notifyFailed(reg *registration, a *aem.Activation, c aem.Completion, report string) {
+func (s *Supervisor) notifyFailed(reg *registration, a *aem.Activation, c *aem.Completion, report string) {
 	if !isNotice(a.Event.Type) {
 		s.notify("supervisor.failed", reg.app, []byte(report), text("job", reg.name()), text("failed", a.Event.ID.String()),
 			text("reason", string(c.Reason)), aem.NumberFact("attempts", int64(a.Attempt)))

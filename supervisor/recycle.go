@@ -19,15 +19,27 @@ type recycled struct {
 func (s *Supervisor) NewEvent(typ string) *aem.Event {
 	s.lastID++
 	e := take(&s.recycled.events)
-	*e = aem.Event{ID: s.lastID, Type: typ, Time: time.Now(), Count: 1, FD: -1}
+	e.ID, e.Type, e.Time, e.Count, e.FD = s.lastID, typ, s.now(), 1, -1
 	return e
+}
+
+// now is the time. All that the poller finds in one wait is detected at the same time, when the wait was over, which
+// spares each event two looks at the clock.
+func (s *Supervisor) now() time.Time {
+	if !s.polling {
+		return time.Now()
+	}
+	if s.woke.IsZero() {
+		s.woke = time.Now()
+	}
+	return s.woke
 }
 
 // newActivation is a fresh activation of an event.
 func (s *Supervisor) newActivation(e *aem.Event) *aem.Activation {
 	e.Users++
 	a := take(&s.recycled.activations)
-	*a = aem.Activation{Event: e}
+	a.Event = e
 	return a
 }
 
@@ -40,6 +52,7 @@ func (s *Supervisor) recycle(a *aem.Activation) {
 	give(&s.recycled.activations, a)
 }
 
+// take is a zero value, used before or new.
 func take[T any](free *[]*T) *T {
 	n := len(*free)
 	if n == 0 {

@@ -65,6 +65,8 @@ type Supervisor struct {
 	lastSeq  uint64
 	recycled recycled
 	started  time.Time
+	polling  bool      // the poller has the loop
+	woke     time.Time // when it last woke with something, zero until somebody asks
 
 	tree    *limits.Tree
 	stage   *spawn.Stage
@@ -175,9 +177,11 @@ func (s *Supervisor) loop(first func()) {
 }
 
 func (s *Supervisor) turn() {
+	s.polling, s.woke = true, time.Time{}
 	if err := s.poller.Wait(s.patience()); err != nil {
 		panic("aem: internal error: " + err.Error()) // epoll_wait refuses only what a bug can give it
 	}
+	s.polling = false
 	s.inbox.take()
 	s.alarms.Run(timing.Now())
 	s.settle()
@@ -316,8 +320,19 @@ func (s *Supervisor) settle() {
 			return
 		}
 	}
+	for _, src := range s.sources {
+		if !settled(src) && s.phase < killing {
+			return // a reply is on its way
+		}
+	}
 	s.grace.Stop()
 	s.phase = over
+}
+
+// settled reports that a source has nothing to finish, if it ever has.
+func settled(src source.Source) bool {
+	f, ok := src.(interface{ Settled() bool })
+	return !ok || f.Settled()
 }
 
 // close lets go of everything, in the reverse order of New. Errors are told together.

@@ -28,8 +28,17 @@ func EpollCreate() (int, error) { return unix.EpollCreate1(unix.EPOLL_CLOEXEC) }
 
 // EpollAdd watches fd for events, level-triggered; data comes back with each of them.
 func EpollAdd(epfd, fd int, events uint32, data uint64) error {
+	return epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, events, data)
+}
+
+// EpollChange watches fd, which is watched, for other events.
+func EpollChange(epfd, fd int, events uint32, data uint64) error {
+	return epollCtl(epfd, unix.EPOLL_CTL_MOD, fd, events, data)
+}
+
+func epollCtl(epfd, op, fd int, events uint32, data uint64) error {
 	e := unix.EpollEvent{Events: events, Fd: int32(uint32(data)), Pad: int32(uint32(data >> 32))}
-	return unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &e)
+	return unix.EpollCtl(epfd, op, fd, &e)
 }
 
 // EpollDel stops watching fd. An empty set of events would not do: EPOLLHUP and EPOLLERR cannot be masked.

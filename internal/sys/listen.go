@@ -18,6 +18,16 @@ const (
 
 // ListenTCP makes a listening TCP socket that accepts without blocking. An IPv6 wildcard takes IPv4 too.
 func ListenTCP(addr netip.AddrPort, backlog int) (fd int, err error) {
+	if fd, err = bindIP(addr, unix.SOCK_STREAM); err != nil {
+		return -1, err
+	}
+	return listen(fd, backlog)
+}
+
+// BindUDP makes a UDP socket. An IPv6 wildcard takes IPv4 too.
+func BindUDP(addr netip.AddrPort) (fd int, err error) { return bindIP(addr, unix.SOCK_DGRAM) }
+
+func bindIP(addr netip.AddrPort, kind int) (fd int, err error) {
 	family, sa := unix.AF_INET, unix.Sockaddr(nil)
 	if addr.Addr().Is4() {
 		sa = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
@@ -28,13 +38,41 @@ func ListenTCP(addr netip.AddrPort, backlog int) (fd int, err error) {
 		}
 		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Port: int(addr.Port()), ZoneId: zone, Addr: addr.Addr().As16()}
 	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	options := []option{}
+	if kind == unix.SOCK_STREAM { // two UDP sockets with it would take each other's datagrams
+		options = append(options, option{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1})
+	}
+	if family == unix.AF_INET6 {
+		options = append(options, option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0})
+	}
+	return bind(family, kind, sa, options...)
+}
+
+// UnixKind is the kind of a unix socket, man 7 unix.
+type UnixKind int
+
+// The kinds.
+const (
+	UnixStream   UnixKind = unix.SOCK_STREAM
+	UnixPacket   UnixKind = unix.SOCK_SEQPACKET // connections that keep the bounds of messages
+	UnixDatagram UnixKind = unix.SOCK_DGRAM
+)
+
+// ListenUnix makes a unix socket that accepts without blocking, or that receives datagrams; a leading @ is the abstract
+// namespace.
+func ListenUnix(path string, kind UnixKind, backlog int) (fd int, err error) {
+	if fd, err = bind(unix.AF_UNIX, int(kind), &unix.SockaddrUnix{Name: path}); err != nil || kind == UnixDatagram {
+		return fd, err
+	}
+	return listen(fd, backlog)
+}
+
+type option struct{ level, name, value int }
+
+func bind(family, kind int, sa unix.Sockaddr, options ...option) (fd int, err error) {
+	fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
-	}
-	options := []struct{ level, name, value int }{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}}
-	if family == unix.AF_INET6 {
-		options = append(options, struct{ level, name, value int }{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0})
 	}
 	for _, o := range options {
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
@@ -42,24 +80,14 @@ func ListenTCP(addr netip.AddrPort, backlog int) (fd int, err error) {
 			return -1, os.NewSyscallError("setsockopt", err)
 		}
 	}
-	return listen(fd, sa, backlog)
-}
-
-// ListenUnix makes a listening unix stream socket that accepts without blocking; a leading @ is the abstract
-// namespace.
-func ListenUnix(path string, backlog int) (fd int, err error) {
-	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	return listen(fd, &unix.SockaddrUnix{Name: path}, backlog)
-}
-
-func listen(fd int, sa unix.Sockaddr, backlog int) (int, error) {
 	if err := unix.Bind(fd, sa); err != nil {
 		unix.Close(fd)
 		return -1, os.NewSyscallError("bind", err)
 	}
+	return fd, nil
+}
+
+func listen(fd, backlog int) (int, error) {
 	if err := unix.Listen(fd, backlog); err != nil {
 		unix.Close(fd)
 		return -1, os.NewSyscallError("listen", err)
@@ -130,10 +158,10 @@ func PeerOwner(conn int) (uid, gid int, err error) {
 	return int(cred.Uid), int(cred.Gid), nil
 }
 
-// Listens reports whether somebody accepts connections on the unix socket at path. A connection that
-// cannot be made for another reason than a refusal counts as listening.
-func Listens(path string) bool {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+// Listens reports whether somebody has the unix socket of this kind at path. A connection that cannot be made for
+// another reason than a refusal counts as such.
+func Listens(path string, kind UnixKind) bool {
+	fd, err := unix.Socket(unix.AF_UNIX, int(kind)|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return true
 	}

@@ -9,6 +9,9 @@ var origin = time.Now().Add(-time.Hour)
 // through golang.org/x/sys would cost, several times for each event.
 func Now() int64 { return int64(time.Since(origin)) }
 
+// At is when t was, as Now would have given it.
+func At(t time.Time) int64 { return int64(t.Sub(origin)) }
+
 // Alarms calls functions when their time has come. The zero value is ready.
 type Alarms struct {
 	deadlines Deadlines
