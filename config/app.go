@@ -79,6 +79,21 @@ func (a *app) jobsOf(of limits.Of) (n int) {
 	return n
 }
 
+// leastProcesses is how many processes must be able to live at once, so that every handler can have one.
+func (a *app) leastProcesses() int {
+	residents, others := 0, 0
+	for _, h := range a.handlers {
+		switch {
+		case h.Agent != executor.Process:
+		case h.Life == executor.Resident:
+			residents += h.Size
+		default:
+			others = 1
+		}
+	}
+	return residents + others
+}
+
 // limits checks the app's limits against each other and against what it declares.
 func (d *decoder) limits(a *app, jobs int) {
 	at := a.at + ".limits"
@@ -92,6 +107,9 @@ func (d *decoder) limits(a *app, jobs int) {
 		if n := a.jobsOf(of); of.Most > 0 && n > of.Most {
 			d.errorIn(at, "jobs_of", "the app declares %d jobs of %q, more than its limit of %d", n, of.What, of.Most)
 		}
+	}
+	if least := a.leastProcesses(); a.Limits.Processes > 0 && a.Limits.Processes < least {
+		d.errorIn(at, "processes", "the app's handlers need %d at least: each resident one, and one for all others", least)
 	}
 	for _, h := range a.handlers {
 		if !a.Limits.AllowsAgent(string(h.Agent)) {

@@ -82,6 +82,7 @@ func limitKeys(l *limits.Limits) []key {
 		{"jobs_of", portions(&l.JobsOf), nil, "Of these, as `{ \"socket.*\" = 10, process = 5 }`: jobs of event types, or on agents."},
 		{"activations", count(&l.Activations, 1, 10_000_000), 256, "Activations that are not complete."},
 		{"activations_of", portions(&l.ActivationsOf), nil, "Of these, in the same form."},
+		{"processes", count(&l.Processes, 1, 1_000_000), nil, "Processes of its handlers alive at once. Default: what `size` and `concurrency` of each allow."},
 		{"queue_bytes", size(&l.QueueBytes, 1), "64MiB", "Data of events that wait."},
 		{"types", texts(&l.Types, typePattern), nil, "Event types the app may register, as `timer` or `socket.*`. Default: all."},
 		{"agents", choices(&l.Agents, plain(agents)...), nil, "Agents its handlers may run on. Default: all."},

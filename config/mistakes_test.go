@@ -61,6 +61,8 @@ aem.toml:5: app.web.event.hello: the app's limits do not allow type timer`},
 	{text: "[app.web.limits]\njobs_of = { \"sokcet.*\" = 1 }", unseen: true, want: `aem.toml:2: app.web.limits.jobs_of: sokcet.*: "sokcet.*" means no event type`},
 	{text: "[app.web.limits]\njobs_of = { timer = 0 }\nactivations_of = 3", want: `aem.toml:2: app.web.limits.jobs_of: timer: want a whole number from 1 to 10000000
 aem.toml:3: app.web.limits.activations_of: want a table of numbers, like { "socket.*" = 10 }`},
+	{text: hello + "[app.web.handler.r]\nexec = [\"r\"]\nhandover = \"direct\"\nlife = \"resident\"\nsize = 3\n[app.web.event.r]\ntype = \"topic\"\nhandler = \"r\"\n[app.web.limits]\nprocesses = 3", unseen: true,
+		want: `aem.toml:17: app.web.limits: the app's handlers need 4 at least: each resident one, and one for all others`},
 	{text: hello + "[app.web.event.again]\ntype = \"timer\"\nafter = \"1s\"\nhandler = \"hello\"\n[app.web.limits]\njobs_of = { process = 2, \"*\" = 1, callback = 1 }", unseen: true,
 		want: `aem.toml:13: app.web.limits: the app declares 2 jobs of "*", more than its limit of 1`},
 	{text: hello + "[app.web.event.again]\ntype = \"timer\"\nafter = \"1s\"\nhandler = \"hello\"\n[app.web.limits]\njobs = 1", unseen: true,

@@ -68,6 +68,7 @@ memory = 65536
 cpu = 2
 jobs_of = { "socket.*" = 10, process = 5 }
 activations_of = { topic = 7 }
+processes = 9
 on_missing = ["memory", "swap"]
 [app.web.policy]
 seccomp = "none"
@@ -117,7 +118,7 @@ handler = "a"
 	same(t, "second app", f.Options.Apps[1].Name, "app")
 	web := f.Options.Apps[0]
 	same(t, "limits", web.Limits, limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15,
-		JobsOf: []limits.Of{{What: "process", Most: 5}, {What: "socket.*", Most: 10}}, ActivationsOf: []limits.Of{{What: "topic", Most: 7}},
+		JobsOf: []limits.Of{{What: "process", Most: 5}, {What: "socket.*", Most: 10}}, ActivationsOf: []limits.Of{{What: "topic", Most: 7}}, Processes: 9,
 		Memory: 65536, Swap: 1024, CPU: 2, Kill: true, OnMissing: []string{"memory", "swap"}})
 	same(t, "seccomp", web.Seccomp, (*policy.Profile)(nil))
 

@@ -37,6 +37,8 @@ type Loop interface {
 	AgentTrouble(p *Pool, err error, down bool)
 	// AgentReady says that an agent is there: it said hello.
 	AgentReady(p *Pool)
+	// Reached says that an activation of a type of event finds its app at a limit.
+	Reached(p *Pool, limit string, typ string)
 }
 
 // crew is the agents of a pool: callback, threads or processes.

@@ -64,6 +64,7 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 	if c.plan, err = spawn.Compile(c.spawnSpec(path)); err != nil {
 		return nil, err
 	}
+	w.Places.open(c)
 	return c, c.rehearse()
 }
 
@@ -115,7 +116,17 @@ func (c *processes) ready(head *aem.Activation) bool {
 	if c.stopped || c.busy >= spec.Concurrency || c.quarantined() {
 		return false
 	}
-	return c.pick(head) != nil || spec.Life == Cold && !c.again.Set() && c.roomForOne()
+	switch {
+	case c.pick(head) != nil:
+		return true
+	case !c.wants(head) || !c.roomForOne():
+		return false
+	case c.work.Places.free(c):
+		return true
+	case c.work.Places.Used.Since.IsZero():
+		c.pool.loop.Reached(c.pool, c.work.Places.Used.Name, head.Event.Type)
+	}
+	return false
 }
 
 // pick is the process that an activation would be given to. A connection goes only to one that has nothing else: if
@@ -151,8 +162,13 @@ func (c *processes) run(until Mark) {
 		p.give(c.batch)
 		return
 	}
-	a, _ := c.pool.queue.Pop()
+	a, _, _ := c.pool.queue.Peek()
 	p := c.pick(a)
+	if p == nil && c.pool.spec.Life == Capsule {
+		c.make(nil) // the first one to be ready gets it
+		return
+	}
+	c.pool.queue.Pop()
 	if p == nil {
 		c.begin(a)
 		c.make(a)
@@ -242,12 +258,15 @@ func (c *processes) fill() {
 		}
 	}
 	if spec.Life == Capsule {
+		if c.work.Places.limited() && c.work.Places.wanted() {
+			return
+		}
 		ahead -= c.pool.queue.Len() // those that have their activation already
 		if ahead > want/2 && !c.filling {
 			return
 		}
 	}
-	for ; ahead < want && c.roomForOne(); ahead++ {
+	for ; ahead < want && c.roomForOne() && c.work.Places.free(c); ahead++ {
 		c.make(nil)
 	}
 	c.filling = ahead < want
@@ -257,6 +276,7 @@ func (c *processes) fill() {
 func (c *processes) make(a *aem.Activation) {
 	p := &process{crew: c, slot: c.slot(), bound: a}
 	c.live = append(c.live, p)
+	c.work.Places.take(c, 1)
 	if !c.work.Lane.Submit(p.make) {
 		p.made(errors.New("make process: the app's lane is full"))
 	}
@@ -298,6 +318,7 @@ func (c *processes) forget(p *process) {
 	remove(&c.idle, p)
 	remove(&c.due, p)
 	c.recycle(p.slot)
+	c.work.Places.take(c, -1)
 }
 
 // leftWait is how often a slot that still has processes is looked at again.

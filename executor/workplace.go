@@ -20,6 +20,7 @@ type Workplace struct {
 	Filter  *spawn.Filter // nil: no policy
 	Group   *limits.Group
 	Limited bool // the group has limits that a process can run into
+	Places  *Places
 	Lane    *spawn.Lane
 	Census  *Census // nil where a cgroup keeps the processes together
 

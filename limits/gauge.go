@@ -50,6 +50,9 @@ func (g *Gauge) Relax() bool {
 	if g.Since.IsZero() || g.Used > g.Most-max(1, g.Most/8) {
 		return false
 	}
-	g.Since = time.Time{}
+	g.Clear()
 	return true
 }
+
+// Clear ends that state.
+func (g *Gauge) Clear() { g.Since = time.Time{} }

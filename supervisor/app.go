@@ -74,7 +74,7 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 	}
 	a.work = &executor.Workplace{
 		App: spec.Name, Account: executor.Account{Identity: identity, Own: spec.User == "" && spec.Group == "" && spec.Groups == nil},
-		Filter: filter, Group: group, Limited: spec.Limits.NeedsCgroup(), Census: s.census,
+		Filter: filter, Group: group, Limited: spec.Limits.NeedsCgroup(), Places: &executor.Places{Used: &a.gauges.processes.Gauge}, Census: s.census,
 		Lane: lane, Loop: s, Poller: s.poller, Alarms: &s.alarms,
 		Copier: &copier{s: s}, Scribe: s.scribe, Null: int(s.null.Fd()), Log: s.log,
 		Publish: s.publishOnLoop(spec), Denied: s.denials.name, Functions: s.options.Functions,

@@ -200,6 +200,16 @@ func (s *Supervisor) reached(a *app, g *gauge, cause string) bool {
 	return true
 }
 
+// Reached takes what a pool reports: an activation of a type of event finds the app at a limit.
+func (s *Supervisor) Reached(p *executor.Pool, limit, typ string) {
+	a := s.owners[p]
+	for _, g := range a.gauges.all() {
+		if g.Name == limit {
+			s.reached(a, g, typ)
+		}
+	}
+}
+
 // tellLimit tells of a limit that was reached.
 func (s *Supervisor) tellLimit(a *app, g *gauge) {
 	g.again = false

@@ -1,0 +1,85 @@
+package executor
+
+import (
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/limits"
+)
+
+// Places are what an app's processes may take at once, each one from being made until it is gone: limits.processes. It
+// belongs to the loop. Residents have places of their own, that nobody else is given. Of the others a place goes to the
+// event that is next in the order over all handlers, whether it has a process made for it or waits for the next capsule;
+// capsules that no event waits for are made only when no event wants their place.
+type Places struct {
+	Used     *limits.Gauge
+	crews    []*processes
+	reserved int // for residents
+	taken    int // by all others
+}
+
+func (p *Places) limited() bool { return p.Used.Most != 0 }
+
+// free reports whether one process more of a crew has a place.
+func (p *Places) free(c *processes) bool {
+	switch {
+	case !p.limited():
+		return true
+	case c.pool.spec.Life == Resident:
+		return len(c.live) < c.pool.spec.Size // else one that is to end still has it
+	}
+	return p.taken < int(p.Used.Most)-p.reserved
+}
+
+// wanted reports whether an event waits for a place.
+func (p *Places) wanted() bool {
+	for _, c := range p.crews {
+		if head, _, ok := c.pool.queue.Peek(); ok && c.wants(head) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Places) open(c *processes) {
+	p.crews = append(p.crews, c)
+	if c.pool.spec.Life == Resident {
+		p.reserved += c.pool.spec.Size
+	}
+}
+
+// take counts a process of a crew, and with n = -1 one less.
+func (p *Places) take(c *processes, n int) {
+	p.Used.Add(int64(n))
+	if c.pool.spec.Life != Resident {
+		p.taken += n
+	}
+	if !p.Used.Since.IsZero() && !p.wanted() {
+		p.Used.Clear()
+	}
+	if n > 0 || !p.limited() {
+		return
+	}
+	for _, other := range p.crews {
+		if other != c {
+			other.fill()
+		}
+	}
+}
+
+// wants reports whether the head of the queue has a process made, if there is a place for one.
+func (c *processes) wants(head *aem.Activation) bool {
+	spec := &c.pool.spec
+	if c.stopped || c.again.Set() || c.busy >= spec.Concurrency || c.pick(head) != nil {
+		return false
+	}
+	return spec.Life == Cold || spec.Life == Capsule && c.work.Places.limited() && c.coming() < c.pool.queue.Len()
+}
+
+// coming is how many capsules are on their way to being ready.
+func (c *processes) coming() (n int) {
+	for _, p := range c.live {
+		if p.bound == nil && !p.used && !p.ready && !p.ending {
+			n++
+		}
+	}
+	return n
+}
