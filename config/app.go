@@ -100,6 +100,14 @@ func (d *decoder) limits(a *app, jobs int) {
 	if a.Limits.Swap > 0 && a.Limits.Memory == 0 {
 		d.errorIn(at, "swap", "swap is beside memory: memory is missing")
 	}
+	for _, soft := range []struct {
+		key   string
+		bytes int64
+	}{{"memory_high", a.Limits.MemoryHigh}, {"memory_low", a.Limits.MemoryLow}} {
+		if hard := a.Limits.Memory; hard > 0 && soft.bytes > hard {
+			d.errorIn(at, soft.key, "%s is more than memory", soft.key)
+		}
+	}
 	if a.Limits.Jobs > 0 && jobs > a.Limits.Jobs {
 		d.errorIn(at, "jobs", "the app declares %d jobs, more than its limit of %d", jobs, a.Limits.Jobs)
 	}

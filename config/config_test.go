@@ -71,7 +71,7 @@ aem.toml:12: app.web.on_error: not supported yet
 aem.toml:14: app.web.limits.types: "tmer" means no event type (did you mean timer?)
 aem.toml:15: app.web.limits.cpu: want a number from 0.001 to 10000
 aem.toml:16: app.web.limits.queue_bytes: want a size like "64MiB"
-aem.toml:17: app.web.limits.cpuset: not supported yet
+aem.toml:17: app.web.limits.cpuset: "0..3": want numbers and ranges of them, like "0-1,4"
 aem.toml:19: app.web.policy.seccomp: want default, handler, none or a path with a slash, like "./seccomp.json"
 aem.toml:20: app.web.handler.hello: handover is missing (direct: uses our SDK; socket: the connection on stdin and stdout; stdin: the event as JSON; data: its bytes; none)
 aem.toml:21: app.web.handler.hello.exec: unknown fact {piid} (did you mean id?)

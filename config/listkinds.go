@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/aem-exec/aem-exec/executor"
-	"github.com/aem-exec/aem-exec/limits"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -143,31 +142,6 @@ func variable(name string) error {
 		return fmt.Errorf("%q is one of the variables that the supervisor sets", name)
 	}
 	return nil
-}
-
-// portions is a table of numbers for event types and agents.
-func portions(p *[]limits.Of) kind {
-	const most = 10_000_000
-	schema := object{"type": "object", "additionalProperties": object{"type": "integer", "minimum": 1, "maximum": most}}
-	return kind{name: "table of integers", schema: schema, read: func(v any) error {
-		t, ok := v.(map[string]any)
-		if !ok {
-			return errors.New(`want a table of numbers, like { "socket.*" = 10 }`)
-		}
-		var errs []error
-		for _, what := range sorted(t) {
-			of := limits.Of{What: what}
-			err := count(&of.Most, 1, most).read(t[what])
-			if err == nil && !slices.Contains(agents, executor.AgentKind(what)) {
-				err = typePattern(what)
-			}
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", what, err))
-			}
-			*p = append(*p, of)
-		}
-		return errors.Join(errs...)
-	}}
 }
 
 // free is a table that whoever is handed it judges.

@@ -38,13 +38,37 @@ aem.toml:4: app.web.limits.queue_bytes: want a size from 1 to 1048576GiB`},
 aem.toml:3: app.web.limits.pids: want a whole number from 1 to 4194304
 aem.toml:4: app.web.limits.cpu: want a number from 0.001 to 10000`},
 	{text: "[app.web.limits]\nmemory = \"999999999999G\"", unseen: true, want: `aem.toml:2: app.web.limits.memory: want a size from 4KiB to 1048576GiB`},
+	{text: "[app.web.limits]\nmemory = \"1M\"\nmemory_high = \"2M\"\nmemory_low = \"3M\"", unseen: true, want: `aem.toml:3: app.web.limits: memory_high is more than memory
+aem.toml:4: app.web.limits: memory_low is more than memory`},
+	{text: "[app.web.limits]\nmemory = 0\nswap = -1\nmemory_high = 0\nmemory_low = -1\npids = 0\ncpu = 0\ncpu_weight = 10001\ncpuset = \"3-1x\"", want: `aem.toml:2: app.web.limits.memory: want a size from 4KiB to 1048576GiB
+aem.toml:3: app.web.limits.swap: want a size from 0 to 1048576GiB
+aem.toml:4: app.web.limits.memory_high: want a size from 4KiB to 1048576GiB
+aem.toml:5: app.web.limits.memory_low: want a size from 4KiB to 1048576GiB
+aem.toml:6: app.web.limits.pids: want a whole number from 1 to 4194304
+aem.toml:7: app.web.limits.cpu: want a number from 0.001 to 10000
+aem.toml:8: app.web.limits.cpu_weight: want a whole number from 1 to 10000
+aem.toml:9: app.web.limits.cpuset: "3-1x": want numbers and ranges of them, like "0-1,4"`},
+	{text: "[app.web.limits]\ncpuset = \"3-1\"", unseen: true, want: `aem.toml:2: app.web.limits.cpuset: "3-1": want numbers and ranges of them, like "0-1,4"`},
+	{text: "[app.web.limits.io]\nweight = 0\n\"/dev/vda\" = { rbps = 0, bps = 1 }\n\"/\" = {}\n\"/x\" = 5", want: `aem.toml:1: app.web.limits.io: /: want one of rbps, wbps, riops, wiops at least
+aem.toml:1: app.web.limits.io: /dev/vda: bps: unknown key (rbps, wbps, riops, wiops)
+aem.toml:1: app.web.limits.io: /dev/vda: rbps: want a size from 1 to 1048576GiB
+aem.toml:1: app.web.limits.io: /x: want a table of rbps, wbps, riops, wiops
+aem.toml:1: app.web.limits.io: weight: want a whole number from 1 to 1000`},
+	{text: "[app.web.limits]\nio = { vda = { rbps = 1 } }", unseen: true, want: `aem.toml:2: app.web.limits.io: vda: want weight, or a path in the disk's file system or of its node, like "/dev/vda"`},
+	{text: "[app.web.limits]\nhugetlb = { 2M = 1, \"2MB\" = -1 }", want: `aem.toml:2: app.web.limits.hugetlb: 2M: "2M" is not one of 64KB, 512KB, 1MB, 2MB, 8MB, 16MB, 32MB, 256MB, 512MB, 1GB, 2GB, 16GB (did you mean 2MB?)
+aem.toml:2: app.web.limits.hugetlb: 2MB: want a size from 0 to 1048576GiB`},
+	{text: "[app.web.limits.unified]\n\"memory.oom.group\" = \"1\"\n\"memory.max\" = \"1\"\n\"cgroup.freeze\" = \"1\"\n\"../x\" = \"\"\n\"memry.min\" = \"0\"", unseen: true, want: `aem.toml:1: app.web.limits.unified: ../x: "../x" is no name of a cgroup's file, like memory.zswap.max
+aem.toml:1: app.web.limits.unified: cgroup.freeze: cgroup.freeze is for the supervisor to write
+aem.toml:1: app.web.limits.unified: memory.max: it has a key of its own: memory
+aem.toml:1: app.web.limits.unified: memory.oom.group: memory.oom.group would have the kernel end the supervisor with a child that it is just making; what it means is done all the same: what an OOM kill leaves of a slot is killed
+aem.toml:1: app.web.limits.unified: memry.min: memry.min is of no controller of cgroup v2 (cpu cpuset dmem hugetlb io memory misc pids rdma)`},
 	{text: "[app.web.limits]\nswap = \"1M\"", unseen: true, want: `aem.toml:2: app.web.limits: swap is beside memory: memory is missing`},
 
 	// Limits and policy.
 	{text: "[app.web.limits]\ntypes = [\"sokcet.*\",\n\"device\", \"topic\"]", unseen: true, want: `aem.toml:2: app.web.limits.types: "sokcet.*" means no event type
 aem.toml:2: app.web.limits.types: "device" is not supported yet`},
 	{text: "[app.web.limits]\nagents = [\"proces\"]\non_missing = [\"memroy\"]", want: `aem.toml:2: app.web.limits.agents: "proces" is not one of process, callback, thread (did you mean process?)
-aem.toml:3: app.web.limits.on_missing: "memroy" is not one of memory, swap, pids, cpu, io, cpuset, hugetlb, kill (did you mean memory?)`},
+aem.toml:3: app.web.limits.on_missing: "memroy" is not one of memory, swap, memory_high, memory_low, pids, cpu, cpu_weight, cpuset, io, hugetlb, unified, kill (did you mean memory?)`},
 	{text: "[app.web.limits]\non_missing = \"accept\"", want: `aem.toml:2: app.web.limits.on_missing: want a list of strings, or "refuse"`},
 	{text: "[app.web.event.e]\ntype = \"supervisor.limit\"\nhandler = \"h\"\napps = [\"[\", \"\", \"b*\"]\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", unseen: true,
 		want: `aem.toml:4: app.web.event.e.apps: "[" is no name or pattern

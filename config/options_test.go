@@ -66,6 +66,13 @@ log.level = "debug"
 swap = "1K"
 memory = 65536
 cpu = 2
+cpu_weight = 50
+cpuset = "0-1,4"
+memory_high = 60000
+memory_low = 4096
+hugetlb = { "2MB" = "4M", "1GB" = 0 }
+unified = { "memory.zswap.max" = "0" }
+io = { weight = 7, "/dev/vda" = { rbps = "1M", wiops = 5 }, "8:0" = { wbps = 9, riops = 8 } }
 jobs_of = { "socket.*" = 10, process = 5 }
 activations_of = { topic = 7 }
 processes = 9
@@ -119,7 +126,10 @@ handler = "a"
 	web := f.Options.Apps[0]
 	same(t, "limits", web.Limits, limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15,
 		JobsOf: []limits.Of{{What: "process", Most: 5}, {What: "socket.*", Most: 10}}, ActivationsOf: []limits.Of{{What: "topic", Most: 7}}, Processes: 9,
-		Memory: 65536, Swap: 1024, CPU: 2, Kill: true, OnMissing: []string{"memory", "swap"}})
+		Memory: 65536, Swap: 1024, CPU: 2, CPUWeight: 50, CPUSet: "0-1,4", MemoryHigh: 60000, MemoryLow: 4096,
+		HugeTLB: []limits.HugeTLB{{Size: "1GB"}, {Size: "2MB", Bytes: 4 << 20}}, Unified: []limits.Raw{{File: "memory.zswap.max", Text: "0"}},
+		IO:   limits.IO{Weight: 7, Devices: []limits.Device{{Path: "/dev/vda", ReadBytes: 1 << 20, Writes: 5}, {Path: "8:0", WriteBytes: 9, Reads: 8}}},
+		Kill: true, OnMissing: []string{"memory", "swap"}})
 	same(t, "seccomp", web.Seccomp, (*policy.Profile)(nil))
 
 	b, a, x := web.Handlers[0], web.Handlers[1], web.Handlers[2]

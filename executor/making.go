@@ -22,7 +22,7 @@ func (p *process) spawn(m *spawn.Maker) error {
 	if leaf := p.slot.leaf; leaf != nil {
 		v.Cgroup, v.Join = leaf.Into(), leaf.Join()
 		if p.crew.limited && !p.crew.work.Group.Room(1) {
-			return fmt.Errorf("make process: app %s has as many processes as it may", p.crew.work.App)
+			return fmt.Errorf("make process: app %s has %w (limits.pids)", p.crew.work.App, errNoRoom)
 		}
 	}
 	if err := p.arguments(&v); err != nil {
@@ -48,6 +48,9 @@ func (p *process) spawn(m *spawn.Maker) error {
 	p.pid, p.pidfd = child.PID, child.PIDFD
 	return p.record()
 }
+
+// errNoRoom says that the app is at its limit of processes and threads, which a process that joins is not asked about.
+var errNoRoom = errors.New("as many processes and threads as it may")
 
 // arguments puts facts in their places, and adds the variables of the one event the process is made for.
 func (p *process) arguments(v *spawn.Vars) error {

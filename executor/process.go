@@ -99,6 +99,13 @@ func (p *process) unmade(err error) {
 	p.close()
 	c.forget(p)
 	completion := aem.Completion{Outcome: aem.Returned, Reason: aem.ReasonSpawn, Exit: -1, Err: err.Error()}
+	if errors.Is(err, errNoRoom) {
+		typ := ""
+		if p.bound != nil {
+			typ = p.bound.Event.Type
+		}
+		c.pool.loop.Reached(c.pool, "pids", typ)
+	}
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
 		completion.Outcome = aem.Failed // no process could ever be given this event

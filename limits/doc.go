@@ -15,8 +15,11 @@
 //
 // Files are written through github.com/containerd/cgroups/v3, which speaks OCI resources in both versions; it adds
 // 5.2 MiB to the binary (protobuf, ebpf and dbus come with it) and 0.5 ms to its start. What the library has not is
-// read and written here: counters of events, kill by pidfd, delegation.
+// read and written here: files it does not know, counters of events, kill by pidfd, delegation.
 //
-// The package counts nothing (jobs, activations and bytes are counted by their owners), starts no process, and does not
-// decide what happens to an app that reached a limit.
+// Three tables say what each version of cgroups can do: enforced.go names the limits, v2.go and v1.go how each is enforced,
+// figures.go where what was counted stands.
+//
+// Limits that the supervisor counts itself are Gauges of their owners. The package starts no process, and does not decide
+// what happens to an app that reached a limit.
 package limits

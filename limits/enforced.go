@@ -2,55 +2,39 @@ package limits
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// limit is one limit that a cgroup enforces.
+// limit is one limit that a cgroup enforces, and how each version of cgroups does it.
 type limit struct {
-	name       string
-	controller string
-	v1, v2     string // the file that has to be there
-	counted    bool   // hits are told per leaf, so leaves need the controller too
-	asked      func(Limits) bool
-	resources  func(Limits) *specs.LinuxResources
+	name   string
+	asked  func(Limits) bool
+	v2, v1 way
 }
 
-// enforced is every limit that a cgroup enforces, in the order they are written. On v1 memory comes before swap, because
-// memory.memsw.limit_in_bytes may not be the smaller of the two (Documentation/admin-guide/cgroup-v1/memory.rst).
+// way is how one version enforces a limit. The zero way is none: that version cannot.
+type way struct {
+	controller string
+	file       string // that has to be there
+	counted    bool   // what it did is told per leaf, so leaves need the controller too
+	set        func(g *Group, p *place, l Limits) error
+}
+
+// enforced is every limit with a key of its own that a cgroup enforces, in the order they are written. Memory comes
+// before swap, because on v1 memory.memsw.limit_in_bytes may not be the smaller of the two
+// (Documentation/admin-guide/cgroup-v1/memory.rst).
 var enforced = []limit{
-	{
-		name: "memory", controller: "memory", v1: "memory.limit_in_bytes", v2: "memory.max", counted: true,
-		asked: func(l Limits) bool { return l.Memory > 0 },
-		resources: func(l Limits) *specs.LinuxResources {
-			return &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &l.Memory}}
-		},
-	},
-	{
-		name: swap, controller: "memory", v1: "memory.memsw.limit_in_bytes", v2: "memory.swap.max",
-		asked: func(l Limits) bool { return l.Memory > 0 },
-		resources: func(l Limits) *specs.LinuxResources {
-			both := l.Memory + max(l.Swap, 0) // OCI counts swap as v1 does: memory and swap together
-			return &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &l.Memory, Swap: &both}}
-		},
-	},
-	{
-		name: "pids", controller: "pids", v1: "pids.max", v2: "pids.max", counted: true,
-		asked: func(l Limits) bool { return l.PIDs > 0 },
-		resources: func(l Limits) *specs.LinuxResources {
-			return &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &l.PIDs}}
-		},
-	},
-	{
-		name: "cpu", controller: "cpu", v1: "cpu.cfs_quota_us", v2: "cpu.max",
-		asked: func(l Limits) bool { return l.CPU > 0 },
-		resources: func(l Limits) *specs.LinuxResources {
-			const period = 100_000 // µs, the kernel's own (Documentation/scheduler/sched-bwc.rst)
-			each, quota := uint64(period), int64(l.CPU*period)
-			return &specs.LinuxResources{CPU: &specs.LinuxCPU{Period: &each, Quota: &quota}}
-		},
-	},
+	{"memory", func(l Limits) bool { return l.Memory > 0 }, memoryV2, memoryV1},
+	{swap, func(l Limits) bool { return l.Memory > 0 }, swapV2, swapV1},
+	{"memory_high", func(l Limits) bool { return l.MemoryHigh > 0 }, memoryHighV2, way{}},
+	{"memory_low", func(l Limits) bool { return l.MemoryLow > 0 }, memoryLowV2, memoryLowV1},
+	{"pids", func(l Limits) bool { return l.PIDs > 0 }, pidsV2, pidsV1},
+	{"cpu", func(l Limits) bool { return l.CPU > 0 }, cpuV2, cpuV1},
+	{"cpu_weight", func(l Limits) bool { return l.CPUWeight > 0 }, cpuWeightV2, cpuWeightV1},
+	{"cpuset", func(l Limits) bool { return l.CPUSet != "" || l.MemorySet != "" }, cpusetV2, cpusetV1},
+	{"io", func(l Limits) bool { return len(l.IO.Devices) > 0 }, ioV2, ioV1},
+	{"io", func(l Limits) bool { return l.IO.Weight > 0 }, ioWeightV2, ioWeightV1},
 }
 
 // The limits with rules of their own.
@@ -58,6 +42,22 @@ const (
 	swap = "swap" // nothing to enforce on a host without swap space, and gone together with memory
 	kill = "kill" // not a number: leaves that can be killed as a whole
 )
+
+// asked are the limits that are asked for: those of the table, and one for each size of huge pages and each raw file.
+func (l Limits) asked() (all []limit) {
+	for _, e := range enforced {
+		if e.asked(l) {
+			all = append(all, e)
+		}
+	}
+	for _, h := range l.HugeTLB {
+		all = append(all, limit{name: "hugetlb", v2: hugetlbV2(h), v1: hugetlbV1(h)})
+	}
+	for _, r := range l.Unified {
+		all = append(all, limit{name: "unified", v2: rawV2(r)})
+	}
+	return all
+}
 
 // MissingError says which of the limits asked for cannot be enforced on this host.
 type MissingError struct {
@@ -78,12 +78,14 @@ type verdicts struct {
 
 // missing records why a limit cannot be enforced.
 func (v *verdicts) missing(name string, why error) {
+	list := &v.refused.Limits
 	if v.limits.tolerates(name) {
-		v.without = append(v.without, name)
-		return
+		list = &v.without
 	}
-	v.refused.Limits = append(v.refused.Limits, name)
-	if strings.Contains(v.refused.Why, why.Error()) {
+	if !slices.Contains(*list, name) { // as one of two sizes, or files
+		*list = append(*list, name)
+	}
+	if list == &v.without || strings.Contains(v.refused.Why, why.Error()) {
 		return // memory and swap have their controller in common
 	}
 	if v.refused.Why != "" {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -13,14 +14,16 @@ import (
 type Group struct {
 	tree    *Tree
 	app     string
-	pidsMax int64
 	without []string
 	places  []*place
 	keeper  *place            // whose leaves are killed; nil: the host has no leaves
-	limited map[string]*place // by controller, where a limit is enforced
+	limited map[string]*place // by the limit's name, where it is enforced
 	leaves  map[string]*Leaf
+	limits  Limits
 	current kept // pids.current
-	oom     int  // becomes readable when an OOM kill may have happened; -1: never
+	signals []Signal
+	gone    map[string]*atomic.Int64 // what leaves that are removed had counted, by figure
+	low     int64                    // bytes that are protected
 }
 
 // place is a group's directory in one hierarchy.
@@ -36,12 +39,12 @@ func (t *Tree) Group(app string, l Limits) (*Group, error) {
 	if !plain(app) {
 		return nil, fmt.Errorf("make group %q: not a file name", app)
 	}
-	g := &Group{tree: t, app: app, limited: map[string]*place{}, leaves: map[string]*Leaf{}, oom: -1}
+	g := &Group{
+		tree: t, app: app, limits: l, limited: map[string]*place{}, leaves: map[string]*Leaf{},
+		gone: map[string]*atomic.Int64{oomKills: new(atomic.Int64), pidsHits: new(atomic.Int64)},
+	}
 	v := verdicts{limits: l}
-	for _, e := range enforced {
-		if !e.asked(l) {
-			continue
-		}
+	for _, e := range l.asked() {
 		if err := g.enforce(e, l); err != nil {
 			v.missing(e.name, err)
 		}
@@ -51,13 +54,10 @@ func (t *Tree) Group(app string, l Limits) (*Group, error) {
 	}
 	err := v.err()
 	if err == nil {
-		err = g.watchOOM()
+		err = g.listen()
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.Remove())
-	}
-	if g.limited["pids"] != nil {
-		g.pidsMax = l.PIDs
 	}
 	g.without = v.without
 	return g, nil
@@ -65,37 +65,33 @@ func (t *Tree) Group(app string, l Limits) (*Group, error) {
 
 // enforce writes one limit.
 func (g *Group) enforce(e limit, l Limits) error {
-	h, err := g.tree.controls(e.controller)
+	h, w, err := g.tree.enforcer(e)
 	if err != nil {
 		return err
 	}
 	p, err := g.place(h)
+	if err == nil && h.unified {
+		err = g.tree.delegate(h, w.controller)
+	}
 	if err != nil {
-		return fmt.Errorf("controller %s: %v", e.controller, err)
+		return fmt.Errorf("controller %s: %v", w.controller, err)
 	}
-	file := e.v1
-	if h.unified {
-		file = e.v2
-		if err := g.tree.delegate(h, e.controller); err != nil {
-			return fmt.Errorf("controller %s: %v", e.controller, err)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(p.dir, file)); err != nil {
+	if _, err := os.Stat(filepath.Join(p.dir, w.file)); err != nil {
 		if e.name == swap && !g.tree.swapping {
 			return nil // a kernel without swap accounting, and no swap space to account for
 		}
 		return err
 	}
-	if err := h.set(p.dir, e.controller, e.resources(l)); err != nil {
+	if err := w.set(g, p, l); err != nil {
 		return err
 	}
-	g.limited[e.controller] = p
-	if !e.counted {
+	g.limited[e.name] = p
+	if !w.counted {
 		return nil
 	}
 	p.leaves = true
 	if h.unified {
-		return enable(p.dir, e.controller)
+		return enable(p.dir, w.controller)
 	}
 	return nil
 }
@@ -153,7 +149,7 @@ func (g *Group) PIDs() (int64, error) {
 // not refused at the limit, only forking in it is, and in v2 a birth that does not fit fails with EAGAIN.
 func (g *Group) Room(n int) bool {
 	current, err := g.PIDs()
-	return err != nil || current < 0 || current+int64(n) <= g.pidsMax // without the file there is no group: spawning tells
+	return err != nil || current < 0 || current+int64(n) <= g.limits.PIDs // without the file there is no group: spawning tells
 }
 
 // Remove removes the group and its leaves, which must be empty.
@@ -163,10 +159,11 @@ func (g *Group) Remove() error {
 		failed = errors.Join(failed, l.Remove())
 	}
 	g.current.close()
-	if g.oom >= 0 {
-		syscall.Close(g.oom)
-		g.oom = -1
+	g.unprotect()
+	for _, s := range g.signals {
+		syscall.Close(s.FD)
 	}
+	g.signals = nil
 	for _, p := range g.places {
 		if err := syscall.Rmdir(p.dir); err != nil && err != syscall.ENOENT {
 			failed = errors.Join(failed, &os.PathError{Op: "remove", Path: p.dir, Err: err})

@@ -33,12 +33,30 @@ func TestPIDsLimitStopsForks(t *testing.T) {
 	if n, err := a.PIDsMaxHits(); err != nil || n == 0 {
 		t.Errorf("leaf %s: %d refused forks (%v)", a, n, err)
 	}
-	_, shared := os.Stat(filepath.Join(b.dir(g.limited["pids"]), "pids.events.local"))
-	if n, err := b.PIDsMaxHits(); err != nil || n > 0 != (shared == nil && g.limited["pids"].unified) {
+	told := 0
+	for _, s := range g.Signals() {
+		if ready(t, s.FD, s.Events, 0) {
+			told++
+		}
+	}
+	shared := g.limited["pids"].unified && !pidsInLeaves(g.limited["pids"])
+	if n := hits(t, g)["pids"]; n == 0 || told == 0 && shared || !shared != g.Untold() {
+		t.Errorf("%d hits of the limit, told by %d signals, to be looked for %v", n, told, g.Untold())
+	}
+	if n, err := b.PIDsMaxHits(); err != nil || n > 0 != shared {
 		t.Errorf("leaf %s: %d refused forks (%v)", b, n, err)
 	}
 	b.Kill()
 	bystander.Wait()
+	a.Kill()
+	waitEmpty(t, a)
+	before := hits(t, g)["pids"]
+	if err := a.Remove(); err != nil {
+		t.Error(err)
+	}
+	if after := hits(t, g)["pids"]; after != before {
+		t.Errorf("%d hits before a leaf was removed, %d after", before, after)
+	}
 }
 
 func TestCPUQuotaIsSet(t *testing.T) {

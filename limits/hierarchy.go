@@ -9,9 +9,6 @@ import (
 	"syscall"
 
 	"github.com/containerd/cgroups/v3"
-	"github.com/containerd/cgroups/v3/cgroup1"
-	"github.com/containerd/cgroups/v3/cgroup2"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // hierarchy is one mounted cgroup file system, with the supervisor's own place in it.
@@ -85,37 +82,10 @@ func (h *hierarchy) probe() {
 	}
 }
 
-// set writes resources to the group dir.
-func (h *hierarchy) set(dir, controller string, r *specs.LinuxResources) error {
-	if h.unified {
-		m, err := cgroup2.Load(strings.TrimPrefix(dir, h.home), cgroup2.WithMountpoint(h.home))
-		if err != nil {
-			return err
-		}
-		return m.Update(cgroup2.ToResources(r))
+// usable reports why a controller of the hierarchy cannot limit groups of ours.
+func (h *hierarchy) usable(controller string) error {
+	if h.refused != nil {
+		return fmt.Errorf("controller %s: %v", controller, h.refused)
 	}
-	_, err := h.v1(dir, controller, r)
-	return err
-}
-
-// subsystems are the library's v1 controllers that limit something.
-var subsystems = map[string]func(root string) cgroup1.Subsystem{
-	"memory": func(root string) cgroup1.Subsystem { return cgroup1.NewMemory(root) },
-	"pids":   func(root string) cgroup1.Subsystem { return cgroup1.NewPids(root) },
-	"cpu":    func(root string) cgroup1.Subsystem { return cgroup1.NewCpu(root) },
-}
-
-// v1 is dir as the library's v1 group, with resources written.
-func (h *hierarchy) v1(dir, controller string, r *specs.LinuxResources) (cgroup1.Cgroup, error) {
-	root := filepath.Dir(h.mount)
-	usual, err := os.Stat(filepath.Join(root, controller))
-	if err != nil {
-		return nil, err
-	}
-	// The library only knows ROOT/CONTROLLER (a link where controllers share a mount) and would make plain files there.
-	if mount, err := os.Stat(h.mount); err != nil || !os.SameFile(usual, mount) {
-		return nil, fmt.Errorf("%s is mounted at %s only", controller, h.mount)
-	}
-	only := func() ([]cgroup1.Subsystem, error) { return []cgroup1.Subsystem{subsystems[controller](root)}, nil }
-	return cgroup1.New(cgroup1.StaticPath(strings.TrimPrefix(dir, h.mount)), r, cgroup1.WithHierarchy(only))
+	return nil
 }

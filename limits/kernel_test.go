@@ -34,6 +34,11 @@ var parts = map[string]func(){
 	"hog":       hog,
 	"nobody":    nobody,
 	"delegated": delegated,
+	"spin":      spin,
+	"disk":      readDisk,
+	"huge":      huge,
+	"grow":      grow,
+	"lazy":      lazy,
 }
 
 // groups is the feature of being able to make groups at all.
@@ -193,4 +198,14 @@ func child(t *testing.T, part string, attr *syscall.SysProcAttr) string {
 		t.Fatalf("%s: %v: %s", part, err, out)
 	}
 	return string(out)
+}
+
+// hits are how often each limit of a group was reached.
+func hits(t *testing.T, g *Group) map[string]int64 {
+	t.Helper()
+	found := map[string]int64{}
+	for _, h := range g.Hits() {
+		found[h.Limit] = h.Times
+	}
+	return found
 }

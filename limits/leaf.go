@@ -134,10 +134,8 @@ func (l *Leaf) PIDsMaxHits() (uint64, error) {
 		return 0, nil
 	}
 	dir := l.dir(p)
-	if p.unified && !p.localPIDs {
-		if _, err := os.Stat(filepath.Join(dir, "pids.events.local")); err == nil { // 6.11 brought this file too
-			dir = p.dir
-		}
+	if p.unified && !pidsInLeaves(p) {
+		dir = p.dir
 	}
 	return l.pids.counter(filepath.Join(dir, "pids.events"), "max")
 }
@@ -145,6 +143,8 @@ func (l *Leaf) PIDsMaxHits() (uint64, error) {
 // Remove removes the leaf, which must be empty, and closes its descriptors.
 func (l *Leaf) Remove() error {
 	var failed error
+	kills, _ := l.OOMKills()
+	forks, _ := l.PIDsMaxHits()
 	for i := len(l.dirs) - 1; i >= 0; i-- {
 		if err := syscall.Rmdir(l.dirs[i]); err != nil && err != syscall.ENOENT {
 			failed = errors.Join(failed, &os.PathError{Op: "remove", Path: l.dirs[i], Err: err})
@@ -153,6 +153,8 @@ func (l *Leaf) Remove() error {
 	if failed != nil {
 		return fmt.Errorf("remove leaf %s: %w", l, failed)
 	}
+	l.group.gone[oomKills].Add(int64(kills))
+	l.group.gone[pidsHits].Add(int64(forks))
 	for _, k := range []*kept{&l.events, &l.memory, &l.pids} {
 		k.close()
 	}

@@ -16,13 +16,49 @@ type Limits struct {
 	Types         []string // event types it may register, "socket.*" means all below; empty: all
 	Agents        []string // agents its handlers may run on; empty: all
 	PriorityMax   int      // the highest level its registrations and boosts may use
-	Memory        int64    // bytes
-	Swap          int64    // bytes of swap beside Memory; zero or less: none. Without Memory it is not asked for
-	PIDs          int64    // processes and threads
-	CPU           float64  // cores
-	Kill          bool     // leaves that are killed as a whole are required, not only used where the host has them
-	OnMissing     []string // limits (memory swap pids cpu io cpuset hugetlb kill) the app goes on without
+
+	Memory     int64   // bytes
+	Swap       int64   // bytes of swap beside Memory; zero or less: none. Without Memory it is not asked for
+	MemoryHigh int64   // bytes from which on the app is slowed down
+	MemoryLow  int64   // bytes that are taken from others first
+	PIDs       int64   // processes and threads
+	CPU        float64 // cores
+	CPUPeriod  int64   // µs in which they are counted; 0: the kernel's usual 100 ms
+	CPUWeight  int     // share of busy cores, 1 to 10000; who has none has 100
+	CPUSet     string  // cores it may run on, as "0-1,4"
+	MemorySet  string  // memory nodes, as CPUSet
+	IO         IO
+	HugeTLB    []HugeTLB
+	Unified    []Raw
+
+	Kill      bool     // leaves that are killed as a whole are required, not only used where the host has them
+	OnMissing []string // limits that the app goes on without: Names
 }
+
+// IO limits what the app does with block devices.
+type IO struct {
+	Weight  int // share of busy disks, 1 to 1000; who has none has 100
+	Devices []Device
+}
+
+// Device is one disk's limits, by path: of its node, or of anything in its file system; or by "MAJOR:MINOR". Zero is no
+// limit.
+type Device struct {
+	Path                                 string
+	ReadBytes, WriteBytes, Reads, Writes int64 // a second
+}
+
+// HugeTLB is the limit on huge pages of one size, as "2MB". Zero bytes means none of them.
+type HugeTLB struct {
+	Size  string
+	Bytes int64
+}
+
+// Raw is what is written to a file of cgroup v2 as it stands.
+type Raw struct{ File, Text string }
+
+// Names are the limits that a host may lack, as OnMissing has them.
+var Names = [...]string{"memory", swap, "memory_high", "memory_low", "pids", "cpu", "cpu_weight", "cpuset", "io", "hugetlb", "unified", kill}
 
 // Of is a limit on a part: what is of some event types, or runs on some agent.
 type Of struct {
@@ -50,7 +86,7 @@ func (l Limits) AllowsAgent(a string) bool {
 
 // NeedsCgroup reports whether any of the limits can only be enforced by a cgroup.
 func (l Limits) NeedsCgroup() bool {
-	return l.Kill || slices.ContainsFunc(enforced, func(e limit) bool { return e.asked(l) })
+	return l.Kill || len(l.asked()) > 0
 }
 
 // tolerates reports whether the app goes on without a limit of that name. Swap is what is had beside memory: without a

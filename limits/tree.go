@@ -16,6 +16,7 @@ type Tree struct {
 	name        string
 	hierarchies []*hierarchy
 	swapping    bool       // the host has swap space now
+	low         int64      // bytes that are protected for all groups together
 	vacated     *hierarchy // where we moved into a leaf of our own
 }
 
@@ -52,11 +53,8 @@ func openTree(name, cgroup, mountinfo, swaps string) (*Tree, error) {
 // may still find more, because only writing to the kernel's files tells all.
 func (t *Tree) Missing(l Limits) error {
 	v := verdicts{limits: l}
-	for _, e := range enforced {
-		if !e.asked(l) {
-			continue
-		}
-		if _, err := t.controls(e.controller); err != nil {
+	for _, e := range l.asked() {
+		if _, _, err := t.enforcer(e); err != nil {
 			v.missing(e.name, err)
 		}
 	}
@@ -66,16 +64,31 @@ func (t *Tree) Missing(l Limits) error {
 	return v.err()
 }
 
-// controls is the hierarchy in which a controller limits, or why there is none.
+// enforcer is the hierarchy that enforces a limit, and how, or why there is none. A controller is in one hierarchy at
+// the most, of whichever version.
+func (t *Tree) enforcer(e limit) (*hierarchy, way, error) {
+	for _, h := range t.hierarchies {
+		w := e.v1
+		if h.unified {
+			w = e.v2
+		}
+		if slices.Contains(h.controllers, w.controller) {
+			return h, w, h.usable(w.controller)
+		}
+	}
+	h, err := t.controls(e.v2.controller)
+	if err == nil {
+		err = fmt.Errorf("controller %s: in cgroup v1, at %s, it has no %s", e.v2.controller, h.home, e.v2.file)
+	}
+	return nil, way{}, err
+}
+
+// controls is the hierarchy that has a controller, or why there is none.
 func (t *Tree) controls(controller string) (*hierarchy, error) {
 	for _, h := range t.hierarchies {
-		if !slices.Contains(h.controllers, controller) {
-			continue
+		if slices.Contains(h.controllers, controller) {
+			return h, h.usable(controller)
 		}
-		if h.refused != nil {
-			return nil, fmt.Errorf("controller %s: %v", controller, h.refused)
-		}
-		return h, nil
 	}
 	if len(t.hierarchies) == 0 {
 		return nil, fmt.Errorf("controller %s: this process sees no cgroup file system", controller)

@@ -85,6 +85,10 @@ func (s *Supervisor) Started(a *aem.Activation) {
 	j := s.jobs.get(a.Job) // there: what waits of a job goes with it
 	j.waiting -= uint64(a.Event.Count)
 	j.running += uint64(a.Event.Count)
+	app := s.jobs.registration(j).app
+	if s.runs(app); isNotice(a.Event.Type) {
+		app.kernel.notices++
+	}
 }
 
 // start arms a job.

@@ -24,6 +24,7 @@ type app struct {
 	jobs  []aem.JobID
 
 	gauges  gauges
+	kernel  kernelLimits
 	removed aem.Counts
 }
 
@@ -79,7 +80,7 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 		Copier: &copier{s: s}, Scribe: s.scribe, Null: int(s.null.Fd()), Log: s.log,
 		Publish: s.publishOnLoop(spec), Denied: s.denials.name, Functions: s.options.Functions,
 	}
-	return a, s.watchMemory(a)
+	return a, s.watchKernel(a)
 }
 
 // openLane starts the app's lane. What its processes never have, its thread gives up once.
@@ -105,23 +106,6 @@ func laneQueue(spec *App) int {
 		n += 2 * (h.Ahead() + h.Concurrency)
 	}
 	return n
-}
-
-// watchMemory has the app's pools told when the kernel kills for its memory limit.
-func (s *Supervisor) watchMemory(a *app) error {
-	fd, events := a.work.Group.OOM()
-	if fd < 0 {
-		return nil
-	}
-	_, err := s.poller.Add(fd, events, source.WatcherFunc(func(uint32) {
-		if err := a.work.Group.ClearOOM(); err != nil {
-			s.log.Error("memory events are lost", "app", a.spec.Name, "err", err)
-		}
-		for _, p := range a.pools {
-			p.OutOfMemory()
-		}
-	}))
-	return err
 }
 
 // openPools makes the pools of the app's handlers.

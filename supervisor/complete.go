@@ -20,6 +20,11 @@ var errStopping = errors.New("the supervisor is stopping")
 // place in the queue back.
 func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Completion) {
 	s.Wake(p) // an agent is free
+	if isNotice(a.Event.Type) {
+		app := s.owners[p]
+		s.look(app) // what it did is counted before it is not there any more
+		app.kernel.notices--
+	}
 	if c.Outcome != aem.Returned && c.Reason != aem.ReasonSpawn && c.Reason != aem.ReasonHello {
 		s.AgentReady(p)
 	}
@@ -225,6 +230,7 @@ func (s *Supervisor) AgentTrouble(p *executor.Pool, err error, down bool) {
 	if err != nil {
 		s.log.Error("no agent", "app", app.spec.Name, "handler", p.Spec().Name, "err", err)
 		s.notifyAgents(p, err)
+		s.runs(app)
 	} else {
 		s.Wake(p)
 	}

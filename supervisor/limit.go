@@ -19,6 +19,8 @@ import (
 // limit of its own, hold the jobs that count for it when they are reached.
 type gauge struct {
 	limits.Gauge
+	value string        // what it is set to, where the kernel counts; what is used at it is as much
+	seen  int64         // what the kernel had counted when it was looked at
 	errno syscall.Errno // what is refused at it is refused with this
 	asked int64         // while it is found out whether there is room for several
 	quiet timing.Alarm  // set for a while after it was told
@@ -203,11 +205,23 @@ func (s *Supervisor) reached(a *app, g *gauge, cause string) bool {
 // Reached takes what a pool reports: an activation of a type of event finds the app at a limit.
 func (s *Supervisor) Reached(p *executor.Pool, limit, typ string) {
 	a := s.owners[p]
-	for _, g := range a.gauges.all() {
-		if g.Name == limit {
-			s.reached(a, g, typ)
+	g := a.gauge(limit)
+	if g == nil {
+		return // the host lacks it, and the app goes on without
+	}
+	if s.reached(a, g, typ); g.value != "" {
+		s.lookLater(a) // which ends it
+	}
+}
+
+// gauge is the app's limit of that name, nil without one.
+func (a *app) gauge(name string) *gauge {
+	for _, g := range slices.Concat(a.kernel.gauges, a.gauges.all()) {
+		if g.Name == name {
+			return g
 		}
 	}
+	return nil
 }
 
 // tellLimit tells of a limit that was reached.
@@ -218,8 +232,12 @@ func (s *Supervisor) tellLimit(a *app, g *gauge) {
 			s.tellLimit(a, g)
 		}
 	})
-	s.log.Info("limit reached", "app", a.spec.Name, "limit", g.Name, "value", g.Most, "reached", g.Reached)
-	s.notify("supervisor.limit", a, nil, text("limit", g.Name), text("value", itoa(g.Most)), text("used", itoa(g.Used)),
+	value, used := g.value, g.value
+	if value == "" {
+		value, used = itoa(g.Most), itoa(g.Used)
+	}
+	s.log.Info("limit reached", "app", a.spec.Name, "limit", g.Name, "value", value, "reached", g.Reached)
+	s.notify("supervisor.limit", a, nil, text("limit", g.Name), text("value", value), text("used", used),
 		aem.NumberFact("reached", int64(g.Reached)), text("errno", sys.ErrnoName(g.errno)))
 }
 

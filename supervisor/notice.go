@@ -10,7 +10,9 @@ import (
 
 // isNotice reports whether a type is one of what the supervisor tells of itself. Such an event never makes another one:
 // neither by reaching a limit nor by failing, and what becomes of the agents that handle it stands in the log only.
-func isNotice(typ string) bool { return strings.HasPrefix(typ, "supervisor.") }
+func isNotice(typ string) bool { return strings.HasPrefix(typ, noticePrefix) }
+
+const noticePrefix = "supervisor."
 
 // notify tells of something about an app, with the type's further facts, when somebody wants to know.
 func (s *Supervisor) notify(typ string, a *app, data []byte, facts ...aem.Fact) {

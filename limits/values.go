@@ -1,0 +1,57 @@
+package limits
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Value is what one of the limits that a cgroup enforces is set to.
+type Value struct {
+	Limit string // the key, as memory or io."/dev/vda".rbps
+	Text  string
+}
+
+// Values are the limits that are asked for of a cgroup, in the order of their keys.
+func (l Limits) Values() (all []Value) {
+	add := func(asked bool, limit, text string) {
+		if asked {
+			all = append(all, Value{limit, text})
+		}
+	}
+	n := func(n int64) string { return strconv.FormatInt(n, 10) }
+	add(l.Memory > 0, "memory", n(l.Memory))
+	add(l.Memory > 0, swap, n(max(l.Swap, 0)))
+	add(l.MemoryHigh > 0, "memory_high", n(l.MemoryHigh))
+	add(l.MemoryLow > 0, "memory_low", n(l.MemoryLow))
+	add(l.PIDs > 0, "pids", n(l.PIDs))
+	add(l.CPU > 0, "cpu", strconv.FormatFloat(l.CPU, 'f', -1, 64))
+	add(l.CPUWeight > 0, "cpu_weight", strconv.Itoa(l.CPUWeight))
+	add(l.CPUSet != "", "cpuset", l.CPUSet)
+	add(l.MemorySet != "", "cpuset.mems", l.MemorySet)
+	add(l.IO.Weight > 0, "io.weight", strconv.Itoa(l.IO.Weight))
+	for _, d := range l.IO.Devices {
+		for _, r := range d.rates() {
+			add(r.limit > 0, fmt.Sprintf("io.%q.%s", d.Path, r.name), n(r.limit))
+		}
+	}
+	for _, h := range l.HugeTLB {
+		add(true, h.key(), n(h.Bytes))
+	}
+	for _, r := range l.Unified {
+		add(true, fmt.Sprintf("unified.%q", r.File), r.Text)
+	}
+	return all
+}
+
+// key is the limit's key in the file.
+func (h HugeTLB) key() string { return fmt.Sprintf("hugetlb.%q", h.Size) }
+
+// rate is one of a disk's limits, by the kernel's own name.
+type rate struct {
+	name  string
+	limit int64 // a second
+}
+
+func (d Device) rates() []rate {
+	return []rate{{"rbps", d.ReadBytes}, {"wbps", d.WriteBytes}, {"riops", d.Reads}, {"wiops", d.Writes}}
+}

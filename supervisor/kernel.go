@@ -1,0 +1,121 @@
+package supervisor
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/aem-exec/aem-exec/internal/timing"
+	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// kernelLimits are those of an app's limits that the kernel holds it to and counts how often it had to. Most of them are
+// told by a descriptor. What none tells of is looked for while something of the app runs, and once more when it has
+// ended: an app that does nothing costs nothing.
+type kernelLimits struct {
+	gauges  []*gauge
+	untold  bool // there are some that no descriptor tells of
+	notices int  // handlers of the supervisor's own events that run
+	look    timing.Alarm
+}
+
+// The kernel's counts are looked at every so often while there is a reason to. On v1 it tells of an OOM kill before it
+// counts it: they are looked at again soon.
+const (
+	lookEvery = time.Second
+	lookSoon  = 20 * time.Millisecond
+)
+
+// kernelErrno is what a process is told that runs into a limit, 0 where it is only slowed down.
+func kernelErrno(limit string) syscall.Errno {
+	switch limit {
+	case "cpu", "memory_high":
+		return 0
+	case "pids":
+		return syscall.EAGAIN
+	}
+	return syscall.ENOMEM
+}
+
+// watchKernel begins to watch the app's group.
+func (s *Supervisor) watchKernel(a *app) error {
+	group, k := a.work.Group, &a.kernel
+	k.untold = group.Untold()
+	for _, h := range group.Hits() {
+		g := &gauge{Gauge: limits.Gauge{Name: h.Limit}, errno: kernelErrno(h.Limit)}
+		for _, v := range a.spec.Limits.Values() {
+			if v.Limit == h.Limit {
+				g.value = v.Text
+			}
+		}
+		k.gauges = append(k.gauges, g)
+	}
+	for _, signal := range group.Signals() {
+		if _, err := s.poller.Add(signal.FD, signal.Events, source.WatcherFunc(func(uint32) { s.signalled(a) })); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signalled takes what the kernel tells of the app's group.
+func (s *Supervisor) signalled(a *app) {
+	if err := a.work.Group.Clear(); err != nil {
+		s.log.Error("events of limits are lost", "app", a.spec.Name, "err", err)
+	}
+	for _, p := range a.pools {
+		p.OutOfMemory()
+	}
+	s.look(a)
+	s.lookAfter(a, lookSoon)
+}
+
+// runs notes that something of the app runs, so that what the kernel tells nobody is looked for.
+func (s *Supervisor) runs(a *app) {
+	if a.kernel.untold {
+		s.lookLater(a)
+	}
+}
+
+func (s *Supervisor) lookLater(a *app) {
+	if !a.kernel.look.Set() {
+		s.lookAfter(a, lookEvery)
+	}
+}
+
+func (s *Supervisor) lookAfter(a *app, wait time.Duration) {
+	s.alarms.After(&a.kernel.look, wait, func() {
+		s.look(a)
+		for _, p := range a.pools {
+			if a.kernel.untold && p.Running() > 0 {
+				s.lookLater(a)
+				return
+			}
+		}
+	})
+}
+
+// look finds out which limits were reached since it was done before: they are told. Those that were not are not reached
+// any more.
+func (s *Supervisor) look(a *app) {
+	for _, h := range a.work.Group.Hits() {
+		g := a.gauge(h.Limit)
+		if g == nil {
+			continue // the file was not there at the start
+		}
+		if h.Times <= g.seen {
+			g.Clear()
+			continue
+		}
+		more := uint64(h.Times-g.seen) - 1 // Reach counts one
+		g.seen = h.Times
+		g.Clear()
+		g.Reached += more
+		cause := ""
+		if a.kernel.notices > 0 { // then it may be what is told that makes it be told
+			cause = noticePrefix
+		}
+		s.reached(a, g, cause)
+		s.lookLater(a)
+	}
+}

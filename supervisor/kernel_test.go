@@ -1,0 +1,120 @@
+package supervisor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// TestKernelsLimitIsToldOnceAndEnds brings an app to limits that the kernel enforces, beside an app that must not notice.
+func TestKernelsLimitIsToldOnceAndEnds_R008_R103(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	hog, bomb := role(t, "hog"), role(t, "bomb")
+	hog.Retries, bomb.Retries = 0, 0
+	for _, c := range []struct {
+		limit, value, errno string
+		handler             executor.Spec
+		set                 func(*limits.Limits)
+	}{
+		{"memory", "67108864", "ENOMEM", hog, func(l *limits.Limits) { l.Memory = 64 << 20 }},
+		{"pids", "32", "EAGAIN", bomb, func(l *limits.Limits) { l.PIDs = 32 }},
+		{"cpu", "0.2", "", shell("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"), func(l *limits.Limits) { l.CPU = 0.2 }},
+	} {
+		t.Run(c.limit, func(t *testing.T) {
+			var n told
+			watch, functions := n.watcher("a", "supervisor.limit")
+			a := topicApp(c.handler)
+			c.set(&a.Limits)
+			good := testApp("good", []executor.Spec{shell("exit 0")}, event("t", source.Topic{Name: "good/t"}, "h"))
+			r := startRun(t, functions, watch, a, good)
+			r.publishAll("a/t", 1)
+			said := n.await(t, 1)
+			if !strings.HasPrefix(said[0], "supervisor.limit subject=a limit="+c.limit+" value="+c.value+" used="+c.value+" reached=") ||
+				!strings.HasSuffix(said[0], " errno="+c.errno+" count=1") {
+				t.Errorf("told %q", said[0])
+			}
+			began := time.Now()
+			if fate := r.emit("good/t", ""); fate.Outcome != "done" || time.Since(began) > 5*time.Second {
+				t.Errorf("the other app: %v after %v", fate, time.Since(began))
+			}
+			r.until("a/t", "ended", func(c aem.Counts) bool { return c.Waiting+c.Running == 0 })
+			r.relaxed("a", c.limit)
+			n.await(t, 1) // that it is over is not told
+		})
+	}
+}
+
+// relaxed waits until an app is not at a limit any more.
+func (r *run) relaxed(app, limit string) {
+	r.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		var g *gauge
+		over := false
+		r.ask(func() {
+			for _, a := range r.apps {
+				if a.spec.Name == app {
+					g = a.gauge(limit)
+					over = g.Since.IsZero() && g.Reached > 0
+				}
+			}
+		})
+		if over {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%s of %s is still reached: %+v", limit, app, g)
+		}
+	}
+}
+
+// TestHandlerOfALimitsEventMakesNone has the handler of the event run into the limit that it is told of, and into another.
+func TestHandlerOfALimitsEventMakesNone(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	var n told
+	watch, functions := n.watcher("a", "supervisor.limit")
+	hog, bomb := role(t, "hog"), role(t, "bomb")
+	hog.Retries, bomb.Retries = 0, 0
+	hog.Name = "hog"
+	a := testApp("a", []executor.Spec{hog, bomb}, event("t", source.Topic{Name: "a/t"}, "hog"),
+		event("of", source.Notice{Kind: "supervisor.limit", Apps: []string{"a"}}, "hog", "h"))
+	a.Limits.Memory, a.Limits.PIDs = 64<<20, 32
+	r := startRun(t, functions, watch, a)
+	r.publishAll("a/t", 1)
+	r.until("a/of:hog", "failed", func(c aem.Counts) bool { return c.Failed == 1 })
+	r.until("a/of:h", "failed", func(c aem.Counts) bool { return c.Failed == 1 })
+	n.await(t, 1)
+	r.ask(func() {
+		a := r.apps[1]
+		if g := a.gauge("memory"); g.again || a.kernel.notices != 0 {
+			t.Errorf("memory is to be told again: %v, %d handlers of events run", g.again, a.kernel.notices)
+		}
+		if g := a.gauge("pids"); g.Reached == 0 || g.again || g.quiet.Set() {
+			t.Errorf("pids: %+v", g)
+		}
+	})
+}
+
+// TestNoRoomForAProcessIsALimit has an app whose processes leave no room for another one: on cgroup v1 it would only be
+// found out when it forks.
+func TestNoRoomForAProcessIsALimit(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	var n told
+	watch, functions := n.watcher("a", "supervisor.limit")
+	h, open := gated(t)
+	a := topicApp(h)
+	a.Limits.PIDs = 2 // the shell and its sleep
+	r := startRun(t, functions, watch, a)
+	r.publishAll("a/t", 3)
+	if said := n.await(t, 1); !strings.HasPrefix(said[0], "supervisor.limit subject=a limit=pids value=2 ") {
+		t.Errorf("told %q", said)
+	}
+	open()
+	r.until("a/t", "done", func(c aem.Counts) bool { return c.Done == 3 })
+	r.relaxed("a", "pids")
+}
