@@ -70,6 +70,9 @@ func (m *Mailbox) hear(msg message) (progress Progress, err error) {
 		if string(msg.body) != string(m.nonce[:]) {
 			return Nothing, errors.New("prove arena: the handler found other bytes there than were written")
 		}
+		if m.ring.size != 0 {
+			m.stats.Grown++
+		}
 		m.phase, m.ring.size = phaseProved, m.hello.ArenaSize
 		return Proved, nil
 	case msg.kind == kindPlace && m.request.open():

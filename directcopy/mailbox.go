@@ -70,6 +70,7 @@ type Mailbox struct {
 	inFlight  int         // published and not answered
 
 	reservation Reservation
+	stats       Stats // but for what the ring knows
 	message     [maxMessage + 1]byte
 }
 

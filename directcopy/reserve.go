@@ -54,6 +54,9 @@ func (m *Mailbox) Reserve(blocks []Block) (*Reservation, error) {
 	}
 	n, heads, err := place(blocks)
 	if n == 0 {
+		if err == ErrFull || err == ErrNoPlace {
+			m.stats.Full++
+		}
 		return nil, err
 	}
 	r.first, r.count = m.published, n
@@ -167,6 +170,8 @@ func (r *Reservation) Publish(fd int) error {
 			return err
 		}
 	}
+	m.stats.Copies++
+	m.stats.Bytes += uint64(r.vector.total)
 	m.published += uint64(r.count)
 	m.inFlight += r.count
 	m.page.head.Store(uint32(m.published))
@@ -182,6 +187,7 @@ func (r *Reservation) Cancel() {
 
 // release forgets the blocks, so that their data can be collected.
 func (r *Reservation) release() {
+	r.mailbox.stats.Short += uint64(r.vector.short)
 	clear(r.iovecs)
 	r.vector, r.count = vector{}, 0
 }

@@ -7,6 +7,7 @@ type ring struct {
 	size        uint64 // of the arena; 0 until it is proved
 	first, next uint64 // numbers: the oldest block still there, the next one to be handed out
 	spans       [Slots]span
+	used, peak  uint64 // bytes of the blocks there, and the most there ever were
 }
 
 // span is the place of one block.
@@ -47,15 +48,24 @@ func (r *ring) place(size uint64) (offset uint64, ok bool) {
 func (r *ring) take(offset, size uint64) {
 	*r.span(r.next) = span{offset, size, true}
 	r.next++
+	r.used += size
+	r.peak = max(r.peak, r.used)
 }
 
 // free takes block number back, which is live.
 func (r *ring) free(number uint64) {
-	r.span(number).live = false
+	s := r.span(number)
+	s.live = false
+	r.used -= s.size
 	for r.first < r.next && !r.span(r.first).live {
 		r.first++
 	}
 }
 
 // undo takes the newest n blocks back as if they had never been handed out.
-func (r *ring) undo(n int) { r.next -= uint64(n) }
+func (r *ring) undo(n int) {
+	for ; n > 0; n-- {
+		r.next--
+		r.used -= r.span(r.next).size
+	}
+}

@@ -13,10 +13,12 @@ func FuzzRing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		r := ring{size: 64}
 		var out []uint64
+		used, peak := uint64(0), uint64(0)
 		for _, step := range steps {
 			if step >= 0x80 {
 				if len(out) > 0 {
 					i := int(step-0x80) % len(out)
+					used -= r.span(out[i]).size
 					r.free(out[i])
 					out = slices.Delete(out, i, i+1)
 				}
@@ -41,6 +43,10 @@ func FuzzRing(f *testing.F) {
 			}
 			out = append(out, r.next)
 			r.take(offset, size)
+			used += size
+			if peak = max(peak, used); r.used != used || r.peak != peak {
+				t.Fatalf("%d bytes used, at most %d; it says %d and %d", used, peak, r.used, r.peak)
+			}
 		}
 		for _, n := range out {
 			r.free(n)

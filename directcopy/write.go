@@ -40,6 +40,7 @@ type vector struct {
 	local       []sys.Iovec       // what is still to be written
 	remote      []sys.RemoteIovec // where it goes, as many bytes
 	left, total int               // bytes
+	short       int               // writes that ended early
 }
 
 // to says where what is added next goes.
@@ -66,10 +67,10 @@ func (v *vector) done() bool { return v.left == 0 }
 
 // write writes at most chunkBytes with one call, as many as the kernel takes.
 func (v *vector) write(pid int) error {
-	remote, first := v.remote, [1]sys.RemoteIovec{v.remote[0]}
+	remote, first, asked := v.remote, [1]sys.RemoteIovec{v.remote[0]}, v.left
 	if v.left > chunkBytes { // the shorter side ends the call, so the remote length alone bounds it
 		first[0].Len = min(first[0].Len, chunkBytes)
-		remote = first[:]
+		remote, asked = first[:], first[0].Len
 	}
 	n, err := sys.ProcessVMWritev(pid, v.local[:min(len(v.local), maxVectors)], remote)
 	if err == nil && n <= 0 {
@@ -77,6 +78,9 @@ func (v *vector) write(pid int) error {
 	}
 	if err != nil {
 		return fmt.Errorf("write to process %d at %#x, %d of %d bytes written: %w", pid, v.remote[0].Base, v.total-v.left, v.total, err)
+	}
+	if n < asked {
+		v.short++
 	}
 	v.advance(n)
 	return nil

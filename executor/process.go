@@ -174,6 +174,7 @@ func (p *process) close() {
 	p.killing.Stop()
 	p.report.Stop()
 	if p.mailbox != nil {
+		p.crew.bury(p)
 		p.mailbox.Close()
 	}
 	if p.copying != nil {

@@ -37,6 +37,7 @@ type processes struct {
 	live     []*process // from being made until gone
 	idle     []*process // ready for an activation
 	due      []*process // ready, with an activation that its copy is still to be made for
+	gone     aem.Arena  // what the arenas of processes that are gone have seen
 	busy     int        // activations with a process
 	filling  bool       // the bank of capsules is on its way to being full
 	misses   int        // activations that found no capsule ready, not told yet

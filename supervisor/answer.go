@@ -119,7 +119,8 @@ func (s *Supervisor) answerLookup(_ context.Context, peer control.Peer, req cont
 	return s.withJobs(peer, req, func(jobs []*job) any {
 		list := make([]control.Lookup, len(jobs))
 		for i, j := range jobs {
-			list[i] = control.Lookup{JobStatus: s.status(j), Failures: slices.Clone(s.jobs.registration(j).failure)}
+			reg := s.jobs.registration(j)
+			list[i] = control.Lookup{JobStatus: s.status(j), Arena: reg.pool.Arena(), Failures: slices.Clone(reg.failure)}
 		}
 		return list
 	})

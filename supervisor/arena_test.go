@@ -47,3 +47,34 @@ func TestDeathAtGrowthGivesTheEventBack(t *testing.T) {
 	}
 	r.logged("grow arena: send to handler: broken pipe")
 }
+
+// TestArenaIsAccountedFor_R041 has a handler's arenas tell what they have seen, those of processes that are gone too.
+func TestArenaIsAccountedFor_R041(t *testing.T) {
+	for life, live := range map[executor.Life]int{executor.Cold: 0, executor.Capsule: 1, executor.Resident: 1} {
+		t.Run(string(life), func(t *testing.T) {
+			h := role(t, "size")
+			h.Life, h.Size, h.ArenaSize = life, 1, 64<<10
+			r := startRun(t, nil, topicApp(h))
+			for _, size := range []int{0, 1000, 1 << 20} {
+				r.emit("a/t", string(make([]byte, size)))
+			}
+			var a *aem.HandlerArena
+			settled := func() bool { // those that served an event are gone, the next ones are there
+				r.ask(func() { a = r.jobs.registration(r.jobNamed("a/t")).pool.Arena() })
+				return len(a.Processes) == live && a.Used == 0 && (live == 0 || a.Processes[0].Size > 0)
+			}
+			for deadline := time.Now().Add(30 * time.Second); !settled() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			}
+			if grown := uint64(min(live, 1)); a.Copies != 3 || a.Bytes < 1<<20+1000 || a.Peak < 1<<20 || a.Grown != grown || (a.Size > 0) != (live > 0) {
+				t.Errorf("%+v", a)
+			}
+		})
+	}
+	h := shell("exit 0")
+	r := startRun(t, nil, topicApp(h))
+	r.ask(func() {
+		if a := r.jobs.registration(r.jobNamed("a/t")).pool.Arena(); a != nil {
+			t.Errorf("a handler without an arena: %+v", a)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 )
 
@@ -46,6 +47,12 @@ func (p *program) printLookups(jobs []control.Lookup) error {
 		if h := j.Hold; h != nil {
 			rows = append(rows, []string{"held", fmt.Sprintf("%s, %d kept since %s", h.Reason, h.Count, h.Since.Local().Format(time.DateTime))})
 		}
+		if a := j.Arena; a != nil {
+			rows = append(rows, []string{"arena", arena(a.Arena)})
+			for _, process := range a.Processes {
+				rows = append(rows, []string{"arena", fmt.Sprintf("pid=%d %s", process.PID, arena(process.Arena))})
+			}
+		}
 		if err := p.table(rows); err != nil {
 			return err
 		}
@@ -54,4 +61,10 @@ func (p *program) printLookups(jobs []control.Lookup) error {
 		}
 	}
 	return nil
+}
+
+// arena is what an arena has seen, in bytes and in times.
+func arena(a aem.Arena) string {
+	return fmt.Sprintf("size=%d used=%d peak=%d grown=%d full=%d copies=%d bytes=%d short=%d",
+		a.Size, a.Used, a.Peak, a.Grown, a.Full, a.Copies, a.Bytes, a.Short)
 }

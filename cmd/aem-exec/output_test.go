@@ -47,6 +47,8 @@ var (
 		Counts: aem.Counts{Detected: 5, Done: 3, Failed: 1, Waiting: 1}}
 	tick = aem.JobStatus{ID: aem.NewJobID(3, 1), App: "shop", Event: "tick", Handler: "log", Type: "timer",
 		State: aem.Held, Agent: "callback", Priority: 31, Next: &at, Hold: &aem.Hold{Reason: "activations", Count: 2, Since: at}}
+	used = &aem.HandlerArena{Arena: aem.Arena{Size: 1 << 16, Used: 128, Peak: 4096, Grown: 1, Full: 2, Copies: 3, Bytes: 1000, Short: 1},
+		Processes: []aem.ProcessArena{{PID: 77, Arena: aem.Arena{Size: 1 << 16}}}}
 	letter = control.Letter{ID: 42, Job: "shop/order", Type: "topic", Time: at, Failed: at, Reason: aem.ReasonExit, Attempts: 4,
 		Size: 5, Facts: []control.Fact{{Name: "topic", Value: "shop/order"}, {Name: "peer", Value: "a\tb\x1b[2J"}}, Failure: "failed app=shop"}
 )
@@ -57,7 +59,7 @@ func canned(req control.Request) control.Reply {
 	case control.OpList:
 		return control.Done([]aem.JobStatus{order, tick})
 	case control.OpLookup:
-		return control.Done([]control.Lookup{{JobStatus: tick, Failures: []string{"failed app=shop"}}})
+		return control.Done([]control.Lookup{{JobStatus: tick, Arena: used, Failures: []string{"failed app=shop"}}})
 	case control.OpFire:
 		return control.Done([]control.Touched{{ID: order.ID, Job: "shop/order", Event: 42}})
 	case control.OpStart, control.OpStop, control.OpRemove:
@@ -113,6 +115,8 @@ last      -
 next      2026-03-04 05:06:07
 counts    detected=0 done=0 failed=0 expired=0 shed=0 waiting=0 running=0
 held      activations, 2 kept since 2026-03-04 05:06:07
+arena     size=65536 used=128 peak=4096 grown=1 full=2 copies=3 bytes=1000 short=1
+arena     pid=77 size=65536 used=0 peak=0 grown=0 full=0 copies=0 bytes=0 short=0
 failed app=shop
 `},
 		{args: "ctl start shop/*", stdout: "\nstarted 12:7 shop/order\nstarted 3:1 shop/tick\n"},
