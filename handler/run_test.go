@@ -191,6 +191,19 @@ func TestData(t *testing.T) {
 	}
 }
 
+// TestArenaIsThere has each page of an arena there before the first event, and huge ones asked for from 2 MiB on.
+func TestArenaIsThere(t *testing.T) {
+	aemtest.Require(t, aemtest.HugePages)
+	for _, size := range []int{1 << 20, 2<<20 - 4096, 2 << 20, 5 << 20} {
+		for _, shared := range []bool{false, true} {
+			a := ready(t, "tell", directcopy.Options{ArenaSize: size, Shared: shared})
+			if got, huge := a.Arena(), size >= 2<<20; got.Advised != huge || got.Resident < size>>10 {
+				t.Errorf("%d bytes, shared %t: %+v, want %d kB, advised %t", size, shared, got, size>>10, huge)
+			}
+		}
+	}
+}
+
 // TestGrow sends events that the arena does not hold yet, and small ones between.
 func TestGrow(t *testing.T) {
 	t.Run("direct", func(t *testing.T) { testGrow(t, false) })

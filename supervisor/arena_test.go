@@ -35,6 +35,23 @@ func TestEventsLargerThanTheArena_R041_R088(t *testing.T) {
 	}
 }
 
+// TestArenaGrowsTo256MiB_R088 takes a resident's arena from 64 KiB to the largest event that can be emitted.
+func TestArenaGrowsTo256MiB_R088(t *testing.T) {
+	for _, way := range []executor.Copy{executor.DirectCopy, executor.SharedCopy} {
+		h := role(t, "size")
+		h.Life, h.Size, h.ArenaSize, h.ArenaMax, h.Copy = executor.Resident, 1, 64<<10, 257<<20, way
+		a := topicApp(h)
+		a.Limits.QueueBytes = 512 << 20
+		r := startRun(t, nil, a)
+		for _, size := range []int{0, 256 << 20, 1} {
+			if fate := r.emit("a/t", string(make([]byte, size))); string(fate.Reply) != fmt.Sprint(size, " 1") {
+				t.Errorf("%s, %d bytes: %s %s, reply %q", way, size, fate.Outcome, fate.Reason, fate.Reply)
+			}
+		}
+		r.stop()
+	}
+}
+
 // TestDeathAtGrowthGivesTheEventBack has a handler that is gone from its channel when it is asked for a larger arena: the
 // event is another process's, at its first attempt.
 func TestDeathAtGrowthGivesTheEventBack(t *testing.T) {

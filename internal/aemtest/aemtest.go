@@ -30,6 +30,11 @@ var (
 	}}
 	Python = Program("python3")
 	CC     = Program("cc")
+
+	HugePages = Feature{"transparent huge pages", func() error {
+		_, err := os.Stat("/sys/kernel/mm/transparent_hugepage")
+		return err
+	}}
 )
 
 // Program is the feature of having a program in PATH.

@@ -102,6 +102,22 @@ func TestReplies(t *testing.T) {
 	})
 }
 
+// TestArenaIsThere has each page of an arena there before the first event, and huge ones asked for from 2 MiB on.
+func TestArenaIsThere(t *testing.T) {
+	aemtest.Require(t, aemtest.HugePages)
+	for _, teller := range tellers[:2] { // the one in Perl does what it must
+		aemtest.Require(t, teller.needs...)
+		for _, size := range []int{1 << 20, 2<<20 - 4096, 2 << 20, 5 << 20} {
+			for _, shared := range []bool{false, true} {
+				a := ready(t, teller.command(t, teller.source), directcopy.Options{ArenaSize: size, Shared: shared})
+				if got, huge := a.Arena(), size >= 2<<20; got.Advised != huge || got.Resident < size>>10 {
+					t.Errorf("%s, %d bytes, shared %t: %+v, want %d kB, advised %t", teller.name, size, shared, got, size>>10, huge)
+				}
+			}
+		}
+	}
+}
+
 // TestAppAlloc_R089 has handlers say where events land: in memory that was made for them, or in their own.
 func TestAppAlloc_R089(t *testing.T) {
 	eachCopy(t, func(t *testing.T, teller []string, o directcopy.Options) {
