@@ -1,14 +1,17 @@
 package aem
 
+import "time"
+
 // Activation is one event for one job, waiting or running. Times are nanoseconds as timing.Now gives them.
 type Activation struct {
 	Event     *Event
 	Job       JobID
 	Name      string // of the registration, as in app/NAME
 	Priority  Priority
-	Seq       uint64 // order of activation, over all jobs
-	Attempt   uint32 // the attempt that runs, counted before its handler starts; 0 before the first
-	Bytes     int64  // what it counts for in its app's queue
+	Seq       uint64        // order of activation, over all jobs
+	Timeout   time.Duration // of its attempts: 0 the handler's own, negative none
+	Attempt   uint32        // the attempt that runs, counted before its handler starts; 0 before the first
+	Bytes     int64         // what it counts for in its app's queue
 	Activated int64
 	Started   int64 // of the attempt
 }

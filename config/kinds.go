@@ -126,7 +126,7 @@ func duration(p *time.Duration, least time.Duration) kind {
 		if !ok {
 			return errors.New(`want a duration like "2s"`)
 		}
-		d, err := parseDuration(s)
+		d, err := ParseDuration(s)
 		if err == nil && (d < least || d > maxDuration) {
 			err = fmt.Errorf("want a duration from %s to %s", formatDuration(least), formatDuration(maxDuration))
 		}

@@ -17,8 +17,8 @@ const (
 	maxSize     = 1 << 50
 )
 
-// parseDuration reads Go's durations with a leading number of days, as "1d12h".
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration reads Go's durations with a leading number of days, as "1d12h".
+func ParseDuration(s string) (time.Duration, error) {
 	wrong := errors.New(`want a duration like "2s"`)
 	var sum time.Duration
 	if days, rest, ok := strings.Cut(s, "d"); ok {
@@ -73,7 +73,7 @@ func formatSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// formatDuration is the shortest form of a duration that parseDuration reads.
+// formatDuration is the shortest form of a duration that ParseDuration reads.
 func formatDuration(d time.Duration) string {
 	if d != 0 && d%day == 0 {
 		return fmt.Sprintf("%dd", d/day)

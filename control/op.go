@@ -8,7 +8,8 @@ import "fmt"
 // History:
 //
 //	1  version list lookup start stop fire remove emit dead-list dead-show dead-replay dead-drop;
-//	   usage watch priority filter timeout clean reload have their numbers and are answered with ENOSYS.
+//	   watch priority timeout clean, later;
+//	   usage filter reload have their numbers and are answered with ENOSYS.
 const Version = 1
 
 // Op is the number of an operation. Numbers are never used again.
@@ -38,7 +39,7 @@ const (
 )
 
 // argument is a set of what a request can carry.
-type argument uint8
+type argument uint16
 
 const (
 	argSelectors argument = 1 << iota
@@ -47,6 +48,9 @@ const (
 	argTopic
 	argWait
 	argData
+	argPriority
+	argTimeout
+	argSince
 
 	argJobs    = argSelectors | argAll
 	argLetters = argJobs | argIDs
@@ -82,11 +86,11 @@ var operations = map[Op]operation{
 	OpDeadReplay: {name: "dead replay", changes: true, takes: argLetters, needs: argLetters, want: wantLetters},
 	OpDeadDrop:   {name: "dead drop", changes: true, takes: argLetters, needs: argLetters, want: wantLetters},
 	OpUsage:      {name: "usage", later: true},
-	OpWatch:      {name: "watch", later: true},
-	OpPriority:   {name: "priority", changes: true, later: true},
+	OpWatch:      {name: "watch", takes: argJobs | argSince},
+	OpPriority:   {name: "priority", changes: true, takes: argJobs | argPriority, needs: argJobs, want: wantJobs},
 	OpFilter:     {name: "filter", changes: true, later: true},
-	OpTimeout:    {name: "timeout", changes: true, later: true},
-	OpClean:      {name: "clean", changes: true, later: true},
+	OpTimeout:    {name: "timeout", changes: true, takes: argJobs | argTimeout, needs: argJobs, want: wantJobs},
+	OpClean:      {name: "clean", changes: true, takes: argJobs, needs: argJobs, want: wantJobs},
 	OpReload:     {name: "reload", changes: true, later: true},
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 )
@@ -20,6 +21,10 @@ type Request struct {
 	Topic     string        `json:"topic,omitempty"`     // emit: APP/NAME
 	Wait      bool          `json:"wait,omitempty"`      // emit: answer when every activation has its fate
 	Data      []byte        `json:"-"`                   // emit: the event's data
+
+	Priority *aem.Priority  `json:"priority,omitempty"`   // priority: the new one
+	Timeout  *time.Duration `json:"timeout_ns,omitempty"` // timeout: of each attempt; 0 none
+	Since    uint64         `json:"since,omitempty"`      // watch: the Next of the answer before
 }
 
 // given is what the request carries.
@@ -32,6 +37,9 @@ func (r Request) given() argument {
 		argTopic:     r.Topic != "",
 		argWait:      r.Wait,
 		argData:      len(r.Data) > 0,
+		argPriority:  r.Priority != nil,
+		argTimeout:   r.Timeout != nil,
+		argSince:     r.Since != 0,
 	} {
 		if there {
 			set |= bit
@@ -47,6 +55,7 @@ var argumentNames = []struct {
 }{
 	{argSelectors, "a selector"}, {argAll, "all"}, {argIDs, "an id of a dead letter"},
 	{argTopic, "a topic"}, {argWait, "wait"}, {argData, "data"},
+	{argPriority, "a priority"}, {argTimeout, "a timeout"}, {argSince, "since"},
 }
 
 // Check reports what makes the request impossible whatever jobs there are: as *Error, ENOSYS for an operation that is
@@ -71,8 +80,13 @@ func (r Request) Check() error {
 			return Errorf(syscall.EINVAL, "%v: takes no %s", r.Op, strings.TrimPrefix(a.name, "a "))
 		}
 	}
-	if r.Topic != "" {
+	switch {
+	case r.Topic != "":
 		return checkTopic(r.Topic)
+	case r.Op == OpPriority && (r.Priority == nil || *r.Priority >= aem.PriorityLevels):
+		return Errorf(syscall.EINVAL, "priority: want one of 0 to %d", aem.PriorityLevels-1)
+	case r.Op == OpTimeout && (r.Timeout == nil || *r.Timeout < 0):
+		return Errorf(syscall.EINVAL, "timeout: want a time, or none")
 	}
 	return nil
 }

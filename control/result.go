@@ -13,6 +13,9 @@ import (
 //	lookup               []Lookup
 //	start stop remove    []Touched
 //	fire                 []Touched, each with its event
+//	priority timeout     []Touched
+//	clean                []Touched, each with what was shed
+//	watch                Watched
 //	emit                 Emitted
 //	dead list            []Letter, oldest first
 //	dead show            Letter, its data as the reply's data
@@ -39,6 +42,26 @@ type Touched struct {
 	ID    aem.JobID   `json:"id"`
 	Job   string      `json:"job"`                // app/event or app/event:handler
 	Event aem.EventID `json:"event_id,omitempty"` // fire: the event that was made
+	Shed  uint64      `json:"shed,omitempty"`     // clean: events that waited
+}
+
+// Watched is what happened since another answer.
+type Watched struct {
+	Next       uint64      `json:"next"` // what the next request says as since
+	Lost       uint64      `json:"lost"` // that nobody asked for in time
+	Happenings []Happening `json:"happenings"`
+}
+
+// Happening is one step in the life of one event for one job.
+type Happening struct {
+	Time    time.Time     `json:"time"`
+	Event   aem.EventID   `json:"event_id"`
+	ID      aem.JobID     `json:"id"`
+	Job     string        `json:"job"`
+	What    string        `json:"what"` // detected started returned retry done failed expired shed
+	Attempt int           `json:"attempt,omitempty"`
+	Reason  aem.Reason    `json:"reason,omitempty"`
+	After   time.Duration `json:"after_ns,omitempty"` // of the attempt that ended
 }
 
 // Emitted is a published event and, for emit with wait, what became of it.

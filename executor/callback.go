@@ -32,7 +32,7 @@ func (c *callback) ended() bool                { return c.stopped }
 func (c *callback) run(Mark) {
 	a := c.pool.pop()
 	a.Event.Answer = &c.answer
-	err := call(c.invoke, c.pool.spec.Timeout, a)
+	err := call(c.invoke, c.pool.timeout(a), a)
 	a.Event.Answer = nil
 	end := now()
 	if took := time.Duration(end - a.Started); took > slowCallback {

@@ -26,7 +26,7 @@ func (p *process) begin() {
 		return
 	}
 	p.slot.follow(p.flights[0].a)
-	if timeout := c.pool.spec.Timeout; timeout > 0 {
+	if timeout := c.pool.timeout(p.flights[0].a); timeout > 0 {
 		c.work.Alarms.After(&p.deadline, timeout, p.timedOut)
 	}
 	if !p.report.Set() {
@@ -57,7 +57,7 @@ func (p *process) notReady() {
 
 func (p *process) timedOut() {
 	p.why = aem.ReasonTimeout
-	p.detail = fmt.Sprintf("it ran longer than %v", p.crew.pool.spec.Timeout)
+	p.detail = fmt.Sprintf("it ran longer than %v", p.crew.pool.timeout(p.flights[0].a))
 	p.terminate()
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/directcopy"
@@ -151,10 +150,6 @@ func (p *process) refuse(a *aem.Activation, err error) {
 func (c *processes) blocks(batch []*aem.Activation) []directcopy.Block {
 	c.blockBuf = c.blockBuf[:0]
 	c.factBuf.reset(batch)
-	deadline := int64(0)
-	if timeout := c.pool.spec.Timeout; timeout > 0 {
-		deadline = time.Now().Add(timeout).UnixNano()
-	}
 	for _, a := range batch {
 		e, first := a.Event, len(c.factBuf.facts)
 		c.factBuf.facts = append(c.factBuf.facts,
@@ -168,7 +163,7 @@ func (c *processes) blocks(batch []*aem.Activation) []directcopy.Block {
 			attempt++ // it is counted when there is room for it
 		}
 		c.blockBuf = append(c.blockBuf, directcopy.Block{
-			ID: uint64(e.ID), Job: uint64(a.Job), Time: e.Time.UnixNano(), Deadline: deadline,
+			ID: uint64(e.ID), Job: uint64(a.Job), Time: e.Time.UnixNano(), Deadline: c.pool.deadline(a),
 			Attempt: attempt, Count: e.Count, Priority: uint32(a.Priority), Data: e.Data, Facts: c.factBuf.facts[first:],
 		})
 	}

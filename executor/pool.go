@@ -1,7 +1,9 @@
 package executor
 
 import (
+	"cmp"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -129,6 +131,22 @@ func (p *Pool) pop() *aem.Activation {
 	return a
 }
 
+// timeout is how long an attempt at an activation may run; 0 for ever.
+func (p *Pool) timeout(a *aem.Activation) time.Duration {
+	if a.Timeout != 0 {
+		return max(0, a.Timeout)
+	}
+	return p.spec.Timeout
+}
+
+// deadline is when an attempt that begins now must have ended, in ns of CLOCK_REALTIME; 0 never.
+func (p *Pool) deadline(a *aem.Activation) int64 {
+	if timeout := p.timeout(a); timeout > 0 {
+		return time.Now().Add(timeout).UnixNano()
+	}
+	return 0
+}
+
 // complete reports the end of an attempt.
 func (p *Pool) complete(a *aem.Activation, c aem.Completion) { p.completeAt(now(), a, c) }
 
@@ -152,6 +170,20 @@ func (p *Pool) Remove(job aem.JobID, gone func(*aem.Activation)) {
 		gone(a)
 		return true
 	})
+}
+
+// Reorder gives the waiting activations of a job another priority: each goes to its place in the order of activation.
+func (p *Pool) Reorder(job aem.JobID, level aem.Priority) {
+	var moved []*aem.Activation
+	p.Remove(job, func(a *aem.Activation) {
+		a.Priority = level
+		moved = append(moved, a)
+	})
+	slices.SortFunc(moved, func(a, b *aem.Activation) int { return cmp.Compare(a.Seq, b.Seq) })
+	p.queue.Merge(int(level), moved, func(a, b *aem.Activation) bool { return a.Seq < b.Seq })
+	if len(moved) > 0 {
+		p.loop.Wake(p)
+	}
 }
 
 // Spec is what the pool's handler was declared as.

@@ -91,7 +91,7 @@ func (c *threads) serve(t *thread) {
 	unfit := c.pool.spec.Scheduling.ofThread()
 	for t.listen() == orderRun {
 		if t.err = unfit; unfit == nil {
-			t.err = call(c.invoke, c.pool.spec.Timeout, &t.given)
+			t.err = call(c.invoke, c.pool.timeout(&t.given), &t.given)
 		}
 		c.pool.loop.Post(t.done)
 	}

@@ -84,6 +84,25 @@ func (q *Queue[T]) Remove(leave func(T) bool) {
 	}
 }
 
+// Merge puts values into a level, each before the first one there that is not before it; values and level are in the
+// order of before. It never fails, like Return: what was taken has left room.
+func (q *Queue[T]) Merge(level int, values []T, before func(a, b T) bool) {
+	r := &q.levels[level]
+	for n := r.length; n > 0; n-- {
+		v := r.popFront()
+		for len(values) > 0 && before(values[0], v) {
+			r.pushBack(values[0])
+			q.added(level)
+			values = values[1:]
+		}
+		r.pushBack(v)
+	}
+	for _, v := range values {
+		r.pushBack(v)
+		q.added(level)
+	}
+}
+
 func (q *Queue[T]) top() int { return bits.Len32(q.nonEmpty) - 1 }
 
 // ring is a first in, first out list in one array that grows by doubling and is kept for the next burst.

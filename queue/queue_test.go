@@ -61,6 +61,26 @@ func TestQueueAgreesWithSortedList_R037_R201(t *testing.T) {
 				}
 				model = kept
 			},
+			"merge": func(t *rapid.T) {
+				level := rapid.IntRange(0, Levels-1).Draw(t, "level")
+				var moved []item
+				q.Remove(func(v item) bool {
+					if v.level%2 == 0 {
+						moved = append(moved, v)
+					}
+					return v.level%2 == 0
+				})
+				sort.Slice(moved, func(i, j int) bool { return moved[i].seq < moved[j].seq })
+				for i := range moved {
+					moved[i].level = level
+				}
+				q.Merge(level, moved, func(a, b item) bool { return a.seq < b.seq })
+				for i := range model {
+					if model[i].level%2 == 0 {
+						model[i].level = level
+					}
+				}
+			},
 			"": func(t *rapid.T) {
 				sort.SliceStable(model, func(i, j int) bool {
 					a, b := model[i], model[j]

@@ -33,6 +33,7 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 	if reg.spec.Full == ShedFull && reg.full() != nil {
 		j.shed += n
 		c := &aem.Completion{Outcome: aem.Shed, Exit: -1}
+		s.note("shed", j.id, reg, e, nil, c)
 		s.tell(e.ID, c, reg.name)
 		dismiss(e, c)
 		return
@@ -42,6 +43,7 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 	activation.Job, activation.Name, activation.Priority, activation.Seq = j.id, reg.spec.Name, j.priority, s.lastSeq
 	activation.Bytes, activation.Activated = executor.BytesOf(e), timing.At(s.now())
 	reg.app.add(reg.counted, activation, 1)
+	s.note("detected", j.id, reg, e, nil, nil)
 	j.waiting += n
 	s.queue(reg.pool, activation)
 	for _, g := range reg.counted {
@@ -85,9 +87,11 @@ func (s *Supervisor) Started(a *aem.Activation) {
 	j := s.jobs.get(a.Job) // there: what waits of a job goes with it
 	j.waiting -= uint64(a.Event.Count)
 	j.running += uint64(a.Event.Count)
-	app := s.jobs.registration(j).app
-	if s.runs(app); isNotice(a.Event.Type) {
-		app.kernel.notices++
+	reg := s.jobs.registration(j)
+	a.Timeout = reg.timeout
+	s.note("started", a.Job, reg, a.Event, a, nil)
+	if s.runs(reg.app); isNotice(a.Event.Type) {
+		reg.app.kernel.notices++
 	}
 }
 

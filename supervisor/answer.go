@@ -30,6 +30,10 @@ var answers = map[control.Op]func(s *Supervisor, ctx context.Context, peer contr
 	control.OpDeadShow:   (*Supervisor).answerDeadShow,
 	control.OpDeadReplay: (*Supervisor).answerDeadReplay,
 	control.OpDeadDrop:   (*Supervisor).answerDeadDrop,
+	control.OpWatch:      (*Supervisor).answerWatch,
+	control.OpPriority:   (*Supervisor).answerPriority,
+	control.OpTimeout:    (*Supervisor).answerTimeout,
+	control.OpClean:      (*Supervisor).answerClean,
 }
 
 func (s *Supervisor) answer(ctx context.Context, peer control.Peer, req control.Request) control.Reply {
@@ -171,30 +175,32 @@ func (h holds) String() string {
 }
 
 // touch does something to each job and answers with their names.
-func (s *Supervisor) touch(peer control.Peer, req control.Request, f func(j *job)) control.Reply {
-	return s.withJobs(peer, req, func(jobs []*job) any {
-		touched := make([]control.Touched, len(jobs))
-		for i, j := range jobs {
-			touched[i] = control.Touched{ID: j.id, Job: s.jobs.registration(j).name()}
-			f(j)
-		}
-		return touched
-	})
+func (s *Supervisor) touch(peer control.Peer, req control.Request, f func(j *job, t *control.Touched)) control.Reply {
+	return s.withJobs(peer, req, func(jobs []*job) any { return s.touched(jobs, f) })
+}
+
+func (s *Supervisor) touched(jobs []*job, f func(j *job, t *control.Touched)) []control.Touched {
+	touched := make([]control.Touched, len(jobs))
+	for i, j := range jobs {
+		touched[i] = control.Touched{ID: j.id, Job: s.jobs.registration(j).name()}
+		f(j, &touched[i])
+	}
+	return touched
 }
 
 func (s *Supervisor) answerStart(_ context.Context, peer control.Peer, req control.Request) control.Reply {
-	return s.touch(peer, req, func(j *job) {
+	return s.touch(peer, req, func(j *job, _ *control.Touched) {
 		s.jobs.registration(j).pool.Start()
 		s.start(j.id)
 	})
 }
 
 func (s *Supervisor) answerStop(_ context.Context, peer control.Peer, req control.Request) control.Reply {
-	return s.touch(peer, req, func(j *job) { s.stop(j.id) })
+	return s.touch(peer, req, func(j *job, _ *control.Touched) { s.stop(j.id) })
 }
 
 func (s *Supervisor) answerRemove(_ context.Context, peer control.Peer, req control.Request) control.Reply {
-	return s.touch(peer, req, func(j *job) { s.remove(j.id) })
+	return s.touch(peer, req, func(j *job, _ *control.Touched) { s.remove(j.id) })
 }
 
 // answerFire activates jobs without an event of their source's having happened. None is activated unless all can be.

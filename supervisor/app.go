@@ -38,8 +38,9 @@ type registration struct {
 	source  source.Source
 	counted []*gauge // the limits that its activations count for
 	failure failures
-	retry   timing.Alarm // set while the source cannot start
-	told    int64        // when its trouble was last logged
+	timeout time.Duration // as evctl set it, like aem.Activation's
+	retry   timing.Alarm  // set while the source cannot start
+	told    int64         // when its trouble was last logged
 }
 
 // name is how people address the job: app/event, with the handler where there are several.

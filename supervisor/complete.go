@@ -41,6 +41,7 @@ func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Compl
 	case s.phase >= draining && (again || c.Outcome == aem.Returned):
 		c.Outcome, c.Reason = aem.Failed, aem.ReasonStopped
 	case c.Outcome == aem.Returned:
+		s.note("returned", a.Job, reg, a.Event, a, c)
 		j.waiting += n
 		a.Started = 0
 		p.Return(a)
@@ -51,6 +52,7 @@ func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Compl
 			wait = p.Spec().Backoff.Next(int(a.Attempt))
 		}
 		s.report(reg, a, c, p.Spec(), wait)
+		s.note("retry", a.Job, reg, a.Event, a, c)
 		j.waiting += n
 		s.retryLater(p, a, wait)
 		return
@@ -92,6 +94,7 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c *aem.Co
 	if reg.spec.Once {
 		j.ended, j.started = true, false
 	}
+	s.note(c.Outcome.String(), j.id, reg, a.Event, a, c)
 	s.tell(a.Event.ID, c, reg.name)
 	s.leave(reg.app, reg.counted, a, c)
 }
@@ -145,15 +148,7 @@ func (s *Supervisor) remove(id aem.JobID) {
 	s.stop(id)
 	j := s.jobs.get(id)
 	reg := s.jobs.registration(j)
-	shed := &aem.Completion{Outcome: aem.Shed, Exit: -1}
-	reg.pool.Remove(id, func(a *aem.Activation) { s.giveUp(a, shed) })
-	for a, alarm := range s.retries {
-		if a.Job == id {
-			alarm.Stop()
-			delete(s.retries, a)
-			s.giveUp(a, shed)
-		}
-	}
+	s.clean(j)
 	r, c := &reg.app.removed, j.counts()
 	r.Detected, r.Done, r.Failed = r.Detected+c.Detected, r.Done+c.Done, r.Failed+c.Failed
 	r.Expired, r.Shed, r.Running = r.Expired+c.Expired, r.Shed+c.Shed, r.Running+c.Running

@@ -53,20 +53,21 @@ type Supervisor struct {
 	filters filters
 	topics  *source.Topics
 
-	jobs     registry
-	apps     []*app
-	pools    []*executor.Pool
-	owners   map[*executor.Pool]*app
-	active   []*executor.Pool // those whose queue may have something to run
-	retries  map[*aem.Activation]*timing.Alarm
-	troubled map[*executor.Pool]bool // those whose agents cannot be made, as was told
-	waiters  map[aem.EventID]*waiter
-	lastID   aem.EventID
-	lastSeq  uint64
-	recycled recycled
-	started  time.Time
-	polling  bool      // the poller has the loop
-	woke     time.Time // when it last woke with something, zero until somebody asks
+	jobs      registry
+	apps      []*app
+	pools     []*executor.Pool
+	owners    map[*executor.Pool]*app
+	active    []*executor.Pool // those whose queue may have something to run
+	retries   map[*aem.Activation]*timing.Alarm
+	troubled  map[*executor.Pool]bool // those whose agents cannot be made, as was told
+	waiters   map[aem.EventID]*waiter
+	lastID    aem.EventID
+	lastSeq   uint64
+	recycled  recycled
+	chronicle chronicle
+	started   time.Time
+	polling   bool      // the poller has the loop
+	woke      time.Time // when it last woke with something, zero until somebody asks
 
 	tree    *limits.Tree
 	stage   *spawn.Stage

@@ -59,14 +59,14 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// signal sends a signal to the script's supervisor, the last program it has in the background: signal TERM|INT|HUP.
+// signal sends a signal to the script's supervisor, the first program it has in the background: signal TERM|INT|HUP.
 func signal(ts *testscript.TestScript, neg bool, args []string) {
 	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}
 	running := ts.BackgroundCmds()
 	if neg || len(args) != 1 || signals[args[0]] == nil || len(running) == 0 {
 		ts.Fatalf("usage: signal TERM|INT|HUP, with a program in the background")
 	}
-	ts.Check(running[len(running)-1].Process.Signal(signals[args[0]]))
+	ts.Check(running[0].Process.Signal(signals[args[0]]))
 }
 
 // eventually runs a program again and again until it succeeds: eventually PROGRAM ARGUMENT...

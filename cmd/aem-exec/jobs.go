@@ -2,9 +2,14 @@ package main
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/config"
 	"github.com/aem-exec/aem-exec/control"
 )
 
@@ -15,25 +20,32 @@ type jobVerb struct {
 	done        string // what is said of each job
 	short       string
 	later       []string // reserved flags
+
+	// value names what comes before the selectors, and set puts it into the request; "" is nothing.
+	value string
+	set   func(req *control.Request, value string) error
 }
 
 var jobVerbs = []jobVerb{
 	{name: "start", op: control.OpStart, done: "started", short: "Start jobs: they detect events"},
 	{name: "stop", op: control.OpStop, done: "stopped", short: "Stop jobs: they detect no more", later: laterStopFlags},
 	{name: "fire", op: control.OpFire, done: "fired", short: "Make an event by hand"},
+	{name: "priority", op: control.OpPriority, done: "priority of", short: "Change the priority of jobs, and of what waits of them", value: "LEVEL", set: setPriority},
+	{name: "timeout", op: control.OpTimeout, done: "timeout of", short: "Change how long their attempts may run: a duration, or none", value: "DURATION", set: setTimeout},
+	{name: "clean", op: control.OpClean, done: "cleaned", short: "Shed what waits of jobs"},
 	{name: "remove", alias: "shutdown", op: control.OpRemove, done: "removed", short: "Remove jobs for good"},
 }
 
 func (p *program) jobVerb(v jobVerb) *cobra.Command {
 	var s selection
 	c := &cobra.Command{
-		Use:   v.name + " SELECTOR...",
+		Use:   strings.TrimRight(v.name+" "+v.value, " ") + " SELECTOR...",
 		Short: v.short,
 		RunE: p.verb(func(c *cobra.Command, args []string) error {
 			if err := refuseLater(c, v.later); err != nil {
 				return err
 			}
-			req, err := s.jobs(v.op, args)
+			req, err := v.request(&s, args)
 			if err != nil {
 				return err
 			}
@@ -50,12 +62,54 @@ func (p *program) jobVerb(v jobVerb) *cobra.Command {
 	return s.flag(c, "all jobs")
 }
 
+// request makes the verb's request of its arguments.
+func (v jobVerb) request(s *selection, args []string) (req control.Request, err error) {
+	if v.value == "" {
+		return s.jobs(v.op, args)
+	}
+	if len(args) == 0 {
+		return req, usageError{fmt.Errorf("want %s first", v.value)}
+	}
+	if req, err = s.jobs(v.op, args[1:]); err != nil {
+		return req, err
+	}
+	if err := v.set(&req, args[0]); err != nil {
+		return req, usageError{err}
+	}
+	return req, nil
+}
+
+func setPriority(req *control.Request, value string) error {
+	n, err := strconv.ParseUint(value, 10, 8)
+	if err != nil || n >= aem.PriorityLevels {
+		return fmt.Errorf("priority %q: want one of 0 to %d", value, aem.PriorityLevels-1)
+	}
+	p := aem.Priority(n)
+	req.Priority = &p
+	return nil
+}
+
+func setTimeout(req *control.Request, value string) error {
+	var d time.Duration
+	if value != "none" {
+		var err error
+		if d, err = config.ParseDuration(value); err != nil || d <= 0 {
+			return fmt.Errorf("timeout %q: want a duration like 2s, or none", value)
+		}
+	}
+	req.Timeout = &d
+	return nil
+}
+
 // printTouched says what was done to which job.
 func (p *program) printTouched(done string, jobs []control.Touched) error {
 	for _, j := range jobs {
 		text := fmt.Sprintf("%s %v %s", done, j.ID, j.Job)
 		if j.Event != 0 {
 			text += fmt.Sprintf(" event %v", j.Event)
+		}
+		if j.Shed != 0 {
+			text += fmt.Sprintf(" shed %d", j.Shed)
 		}
 		if _, err := fmt.Fprintln(p.out, text); err != nil {
 			return err

@@ -1,0 +1,72 @@
+package supervisor
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/control"
+)
+
+// answerPriority gives jobs another priority: what waits of them is ordered anew, what runs is not touched. None is
+// changed unless all may be.
+func (s *Supervisor) answerPriority(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	var refused error
+	reply := s.withJobs(peer, req, func(jobs []*job) any {
+		for _, j := range jobs {
+			reg := s.jobs.registration(j)
+			if most := reg.app.spec.Limits.PriorityMax; int(*req.Priority) > most {
+				refused = control.Errorf(syscall.EPERM, "priority: %s: %d is above the app's %d (limits.priority_max)", reg.name(), *req.Priority, most)
+				return nil
+			}
+		}
+		return s.touched(jobs, func(j *job, _ *control.Touched) { s.setPriority(j, *req.Priority) })
+	})
+	if refused != nil {
+		return refusal(req.Op, refused)
+	}
+	return reply
+}
+
+func (s *Supervisor) setPriority(j *job, p aem.Priority) {
+	j.priority = p
+	s.jobs.registration(j).pool.Reorder(j.id, p)
+	for a := range s.retries {
+		if a.Job == j.id {
+			a.Priority = p
+		}
+	}
+}
+
+// answerTimeout says how long attempts of jobs may run, from the next attempt on.
+func (s *Supervisor) answerTimeout(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	timeout := *req.Timeout
+	if timeout == 0 {
+		timeout = noTimeout
+	}
+	return s.touch(peer, req, func(j *job, _ *control.Touched) { s.jobs.registration(j).timeout = timeout })
+}
+
+// noTimeout is a timeout that takes the handler's own away.
+const noTimeout = time.Duration(-1)
+
+// answerClean sheds what waits of jobs; the jobs stay as they are.
+func (s *Supervisor) answerClean(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	return s.touch(peer, req, func(j *job, t *control.Touched) { t.Shed = s.clean(j) })
+}
+
+// clean sheds what waits of a job, for its agent or for another attempt, and returns how many events that were.
+func (s *Supervisor) clean(j *job) (shed uint64) {
+	before := j.shed
+	c := &aem.Completion{Outcome: aem.Shed, Exit: -1}
+	s.jobs.registration(j).pool.Remove(j.id, func(a *aem.Activation) { s.giveUp(a, c) })
+	for a, alarm := range s.retries {
+		if a.Job == j.id {
+			alarm.Stop()
+			delete(s.retries, a)
+			s.giveUp(a, c)
+		}
+	}
+	return j.shed - before
+}
