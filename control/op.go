@@ -8,8 +8,8 @@ import "fmt"
 // History:
 //
 //	1  version list lookup start stop fire remove emit dead-list dead-show dead-replay dead-drop;
-//	   watch priority timeout clean, later;
-//	   usage filter reload have their numbers and are answered with ENOSYS.
+//	   usage watch priority timeout clean, later;
+//	   filter reload have their numbers and are answered with ENOSYS.
 const Version = 1
 
 // Op is the number of an operation. Numbers are never used again.
@@ -51,6 +51,7 @@ const (
 	argPriority
 	argTimeout
 	argSince
+	argApps
 
 	argJobs    = argSelectors | argAll
 	argLetters = argJobs | argIDs
@@ -85,7 +86,7 @@ var operations = map[Op]operation{
 	OpDeadShow:   {name: "dead show", takes: argIDs, needs: argIDs, want: "the id of a dead letter"},
 	OpDeadReplay: {name: "dead replay", changes: true, takes: argLetters, needs: argLetters, want: wantLetters},
 	OpDeadDrop:   {name: "dead drop", changes: true, takes: argLetters, needs: argLetters, want: wantLetters},
-	OpUsage:      {name: "usage", later: true},
+	OpUsage:      {name: "usage", takes: argApps | argAll},
 	OpWatch:      {name: "watch", takes: argJobs | argSince},
 	OpPriority:   {name: "priority", changes: true, takes: argJobs | argPriority, needs: argJobs, want: wantJobs},
 	OpFilter:     {name: "filter", changes: true, later: true},

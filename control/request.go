@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ type Request struct {
 	IDs       []aem.EventID `json:"ids,omitempty"`       // dead letters
 	Topic     string        `json:"topic,omitempty"`     // emit: APP/NAME
 	Wait      bool          `json:"wait,omitempty"`      // emit: answer when every activation has its fate
+	Apps      []string      `json:"apps,omitempty"`      // usage: names, or patterns in the style of path.Match
 	Data      []byte        `json:"-"`                   // emit: the event's data
 
 	Priority *aem.Priority  `json:"priority,omitempty"`   // priority: the new one
@@ -40,6 +42,7 @@ func (r Request) given() argument {
 		argPriority:  r.Priority != nil,
 		argTimeout:   r.Timeout != nil,
 		argSince:     r.Since != 0,
+		argApps:      len(r.Apps) > 0,
 	} {
 		if there {
 			set |= bit
@@ -55,7 +58,7 @@ var argumentNames = []struct {
 }{
 	{argSelectors, "a selector"}, {argAll, "all"}, {argIDs, "an id of a dead letter"},
 	{argTopic, "a topic"}, {argWait, "wait"}, {argData, "data"},
-	{argPriority, "a priority"}, {argTimeout, "a timeout"}, {argSince, "since"},
+	{argPriority, "a priority"}, {argTimeout, "a timeout"}, {argSince, "since"}, {argApps, "an app"},
 }
 
 // Check reports what makes the request impossible whatever jobs there are: as *Error, ENOSYS for an operation that is
@@ -70,7 +73,7 @@ func (r Request) Check() error {
 		return Errorf(syscall.ENOSYS, "%v: not supported yet", r.Op)
 	case row.needs != 0 && given&row.needs == 0:
 		return Errorf(syscall.EINVAL, "%v: want %s", r.Op, row.want)
-	case r.All && given&(argSelectors|argIDs) != 0:
+	case r.All && given&(argSelectors|argIDs|argApps) != 0:
 		return Errorf(syscall.EINVAL, "%v: want --all or a selection, not both", r.Op)
 	case len(r.Data) > MaxDataBytes:
 		return Errorf(syscall.EMSGSIZE, "%v: %d bytes of data, at most %d", r.Op, len(r.Data), MaxDataBytes)
@@ -88,7 +91,17 @@ func (r Request) Check() error {
 	case r.Op == OpTimeout && (r.Timeout == nil || *r.Timeout < 0):
 		return Errorf(syscall.EINVAL, "timeout: want a time, or none")
 	}
+	for _, app := range r.Apps {
+		if err := checkPattern(app); err != nil || app == "" {
+			return Errorf(syscall.EINVAL, "%v: app %q: want a name or a pattern", r.Op, app)
+		}
+	}
 	return nil
+}
+
+// MeansApp reports whether the request means an app; one that names none means all.
+func (r Request) MeansApp(name string) bool {
+	return len(r.Apps) == 0 || slices.ContainsFunc(r.Apps, func(pattern string) bool { return match(pattern, name) })
 }
 
 func checkTopic(topic string) error {

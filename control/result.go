@@ -21,6 +21,7 @@ import (
 //	dead show            Letter, its data as the reply's data
 //	dead replay          []Replayed
 //	dead drop            []aem.EventID
+//	usage                []Usage
 
 // About tells which supervisor answers.
 type About struct {

@@ -143,6 +143,9 @@ func TestRefusals(t *testing.T) {
 		{"all and selector", Request{Op: OpStop, All: true, Selectors: []Selector{{ID: 1 << 32}}}, syscall.EINVAL},
 		{"argument not taken", Request{Op: OpList, Topic: "a/b"}, syscall.EINVAL},
 		{"bad topic", Request{Op: OpEmit, Topic: "a"}, syscall.EINVAL},
+		{"app that is no pattern", Request{Op: OpUsage, Apps: []string{"a/b"}}, syscall.EINVAL},
+		{"apps not taken", Request{Op: OpList, Apps: []string{"a"}}, syscall.EINVAL},
+		{"all and an app", Request{Op: OpUsage, All: true, Apps: []string{"a"}}, syscall.EINVAL},
 		{"reserved", Request{Op: OpReload}, syscall.ENOSYS},
 		{"unknown", Request{Op: 999}, syscall.ENOSYS},
 	} {

@@ -54,6 +54,20 @@ const (
 // being killed only has to give some of it back.
 var hitsOf = map[string]string{"memory": oomKills, "memory_high": memoryHighHits, swap: swapHits, "pids": pidsHits, "cpu": throttled}
 
+// usedOf are the figures that tell what is used of a limit, and what the most was.
+var usedOf = map[string]struct{ used, peak string }{
+	"memory": {"memory_bytes", "memory_peak_bytes"}, "memory_high": {"memory_bytes", "memory_peak_bytes"},
+	"memory_low": {"memory_bytes", "memory_peak_bytes"}, swap: {"swap_bytes", ""}, "pids": {"pids", "pids_peak"},
+}
+
+// Figured are the names of the figures that tell what is used of a limit, and what the most was; "" for none.
+func Figured(limit string) (used, peak string) {
+	if size, ok := strings.CutPrefix(limit, "hugetlb."); ok {
+		return "hugetlb_" + strings.Trim(size, `"`) + "_bytes", ""
+	}
+	return usedOf[limit].used, usedOf[limit].peak
+}
+
 func always(*place) bool { return true }
 
 // pidsInLeaves reports whether a fork that the limit refuses is counted where the fork was. From Linux 6.11 on, v2 counts

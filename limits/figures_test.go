@@ -3,6 +3,7 @@ package limits
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,6 +32,18 @@ func TestFormsOfCounters(t *testing.T) {
 	} {
 		if n, ok := c.read(c.text); n != c.want || ok != c.ok {
 			t.Errorf("%q: %d %v, want %d %v", c.text, n, ok, c.want, c.ok)
+		}
+	}
+}
+
+func TestFiguresAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/control.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range figures {
+		if !strings.Contains(string(page), "`"+f.name+"`") {
+			t.Errorf("docs/control.md does not have %s", f.name)
 		}
 	}
 }

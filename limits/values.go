@@ -8,34 +8,41 @@ import (
 // Value is what one of the limits that a cgroup enforces is set to.
 type Value struct {
 	Limit string // the key, as memory or io."/dev/vda".rbps
-	Text  string
+	Value any    // int64, float64 or string
+}
+
+// Text is the value as the file has it.
+func (v Value) Text() string {
+	if f, ok := v.Value.(float64); ok {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return fmt.Sprint(v.Value)
 }
 
 // Values are the limits that are asked for of a cgroup, in the order of their keys.
 func (l Limits) Values() (all []Value) {
-	add := func(asked bool, limit, text string) {
+	add := func(asked bool, limit string, value any) {
 		if asked {
-			all = append(all, Value{limit, text})
+			all = append(all, Value{limit, value})
 		}
 	}
-	n := func(n int64) string { return strconv.FormatInt(n, 10) }
-	add(l.Memory > 0, "memory", n(l.Memory))
-	add(l.Memory > 0, swap, n(max(l.Swap, 0)))
-	add(l.MemoryHigh > 0, "memory_high", n(l.MemoryHigh))
-	add(l.MemoryLow > 0, "memory_low", n(l.MemoryLow))
-	add(l.PIDs > 0, "pids", n(l.PIDs))
-	add(l.CPU > 0, "cpu", strconv.FormatFloat(l.CPU, 'f', -1, 64))
-	add(l.CPUWeight > 0, "cpu_weight", strconv.Itoa(l.CPUWeight))
+	add(l.Memory > 0, "memory", l.Memory)
+	add(l.Memory > 0, swap, max(l.Swap, 0))
+	add(l.MemoryHigh > 0, "memory_high", l.MemoryHigh)
+	add(l.MemoryLow > 0, "memory_low", l.MemoryLow)
+	add(l.PIDs > 0, "pids", l.PIDs)
+	add(l.CPU > 0, "cpu", l.CPU)
+	add(l.CPUWeight > 0, "cpu_weight", int64(l.CPUWeight))
 	add(l.CPUSet != "", "cpuset", l.CPUSet)
 	add(l.MemorySet != "", "cpuset.mems", l.MemorySet)
-	add(l.IO.Weight > 0, "io.weight", strconv.Itoa(l.IO.Weight))
+	add(l.IO.Weight > 0, "io.weight", int64(l.IO.Weight))
 	for _, d := range l.IO.Devices {
 		for _, r := range d.rates() {
-			add(r.limit > 0, fmt.Sprintf("io.%q.%s", d.Path, r.name), n(r.limit))
+			add(r.limit > 0, fmt.Sprintf("io.%q.%s", d.Path, r.name), r.limit)
 		}
 	}
 	for _, h := range l.HugeTLB {
-		add(true, h.key(), n(h.Bytes))
+		add(true, h.key(), h.Bytes)
 	}
 	for _, r := range l.Unified {
 		add(true, fmt.Sprintf("unified.%q", r.File), r.Text)

@@ -34,6 +34,7 @@ var answers = map[control.Op]func(s *Supervisor, ctx context.Context, peer contr
 	control.OpPriority:   (*Supervisor).answerPriority,
 	control.OpTimeout:    (*Supervisor).answerTimeout,
 	control.OpClean:      (*Supervisor).answerClean,
+	control.OpUsage:      (*Supervisor).answerUsage,
 }
 
 func (s *Supervisor) answer(ctx context.Context, peer control.Peer, req control.Request) control.Reply {

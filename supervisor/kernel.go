@@ -45,7 +45,7 @@ func (s *Supervisor) watchKernel(a *app) error {
 		g := &gauge{Gauge: limits.Gauge{Name: h.Limit}, errno: kernelErrno(h.Limit)}
 		for _, v := range a.spec.Limits.Values() {
 			if v.Limit == h.Limit {
-				g.value = v.Text
+				g.value = v.Text()
 			}
 		}
 		k.gauges = append(k.gauges, g)

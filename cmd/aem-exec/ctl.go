@@ -12,7 +12,7 @@ func (p *program) ctlVerb() *cobra.Command {
 	ctl := p.group(&cobra.Command{
 		Use:   "ctl",
 		Short: "Ask a running supervisor",
-	}, p.listVerb(), p.lookupVerb(), p.watchVerb(), p.deadVerb())
+	}, p.listVerb(), p.lookupVerb(), p.usageVerb(), p.watchVerb(), p.deadVerb())
 	for _, v := range jobVerbs {
 		ctl.AddCommand(p.jobVerb(v))
 	}

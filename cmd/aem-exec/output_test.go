@@ -188,7 +188,7 @@ func TestListJSON(t *testing.T) {
 // TestEmptyJSON looks at verbs whose supervisor knows nothing: an empty array, never null.
 func TestEmptyJSON(t *testing.T) {
 	serve(t, func(control.Request) control.Reply { return control.Done(nil) })
-	for _, args := range []string{"ctl list", "ctl lookup --all", "ctl start --all", "ctl dead list", "ctl dead drop --all", "ctl dead replay --all"} {
+	for _, args := range []string{"ctl list", "ctl lookup --all", "ctl start --all", "ctl usage", "ctl dead list", "ctl dead drop --all", "ctl dead replay --all"} {
 		status, stdout, stderr := command(t, "", append(strings.Fields(args), "--json")...)
 		if status != 0 || stdout != "[]\n" {
 			t.Errorf("%s --json: %d, %q, %q, want []", args, status, stdout, stderr)

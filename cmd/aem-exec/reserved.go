@@ -9,7 +9,7 @@ import (
 // The verbs that are reserved. They are refused, and not shown.
 var (
 	laterVerbs     = []string{"try", "explain", "policy", "gen"}
-	laterCtlVerbs  = []string{"usage", "filter", "reload"}
+	laterCtlVerbs  = []string{"filter", "reload"}
 	laterStopFlags = []string{"close"}
 )
 

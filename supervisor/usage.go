@@ -1,0 +1,118 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/limits"
+)
+
+// answerUsage answers with what apps use. What the supervisor counts is one snapshot; what the kernel does is read after
+// it, and not on the loop: the kernel may take a while to add it up.
+func (s *Supervisor) answerUsage(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	var err error = control.Errorf(syscall.ESHUTDOWN, "%v: %v", req.Op, errStopping)
+	list, groups := []control.Usage{}, []*limits.Group{}
+	s.ask(func() {
+		var apps []*app
+		if apps, err = s.appsMeant(peer, req); err != nil {
+			return
+		}
+		for _, a := range apps {
+			list, groups = append(list, s.usage(a)), append(groups, a.work.Group)
+		}
+	})
+	if err != nil {
+		return refusal(req.Op, err)
+	}
+	for i, group := range groups {
+		u := &list[i]
+		u.Cgroup = group.Figures()
+		for j := range u.Limits {
+			row := &u.Limits[j]
+			used, peak := limits.Figured(row.Limit)
+			row.Used, row.Peak = cmp.Or(row.Used, figure(u.Cgroup, used)), cmp.Or(row.Peak, figure(u.Cgroup, peak))
+		}
+	}
+	return control.Done(list)
+}
+
+// figure is one of the kernel's, nil where it has none.
+func figure(all map[string]int64, name string) *int64 {
+	if n, ok := all[name]; ok {
+		return &n
+	}
+	return nil
+}
+
+// appsMeant are the apps that a request means and its peer may act on. Naming one that is not there is refused.
+func (s *Supervisor) appsMeant(peer control.Peer, req control.Request) (meant []*app, err error) {
+	found := make([]bool, len(req.Apps))
+	for _, a := range s.apps {
+		if !s.may(peer, a) || !req.MeansApp(a.spec.Name) {
+			continue
+		}
+		meant = append(meant, a)
+		for i := range req.Apps {
+			found[i] = found[i] || control.Request{Apps: req.Apps[i : i+1]}.MeansApp(a.spec.Name)
+		}
+	}
+	if i := slices.Index(found, false); i >= 0 {
+		return nil, control.Errorf(syscall.ENOENT, "%v: no such app: %s", req.Op, req.Apps[i])
+	}
+	return meant, nil
+}
+
+// usage is what the supervisor itself knows.
+func (s *Supervisor) usage(a *app) control.Usage {
+	u := control.Usage{
+		App: a.spec.Name, Types: a.spec.Limits.Types, Agents: a.spec.Limits.Agents,
+		Held: []control.HeldJob{}, Without: append([]string{}, a.work.Group.Without()...),
+	}
+	for _, g := range a.gauges.all() {
+		row, used, peak := g.usage(), g.Used, g.Peak
+		if row.Used, row.Peak = &used, &peak; g.Most > 0 {
+			row.Value = g.Most
+		}
+		u.Limits = append(u.Limits, row)
+	}
+	highest := int64(0)
+	for _, id := range a.jobs {
+		j := s.jobs.get(id)
+		highest = max(highest, int64(j.priority))
+		if reg := s.jobs.registration(j); j.holds != 0 {
+			u.Held = append(u.Held, control.HeldJob{Job: reg.name(), Reason: j.holds.String(), Since: time.Unix(0, j.heldSince), Kept: kept(id, reg.source)})
+		}
+	}
+	u.Limits = append(u.Limits, control.LimitUsage{Limit: "priority_max", Value: a.spec.Limits.PriorityMax, Used: &highest})
+	for _, v := range a.spec.Limits.Values() {
+		key, _, _ := strings.Cut(v.Limit, ".")
+		if slices.Contains(u.Without, key) {
+			continue
+		}
+		row := control.LimitUsage{Limit: v.Limit}
+		if g := a.gauge(v.Limit); g != nil {
+			row = g.usage()
+		}
+		row.Value = v.Value
+		u.Limits = append(u.Limits, row)
+	}
+	return u
+}
+
+// usage is how often the limit was reached, and when.
+func (g *gauge) usage() control.LimitUsage {
+	reached := g.Reached
+	row := control.LimitUsage{Limit: g.Name, Reached: &reached}
+	if last := g.Last; !last.IsZero() {
+		row.Last = &last
+	}
+	if since := g.Since; !since.IsZero() {
+		row.Since = &since
+	}
+	return row
+}
