@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/aem-exec/aem-exec/internal/strict"
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
@@ -60,7 +61,7 @@ func (p *Profile) check() error {
 	}
 	for i, f := range p.Flags {
 		if _, ok := flags[f]; !ok {
-			return mistaken(fmt.Sprintf("flags[%d]", i), "unknown flag %q (%s)", f, words(flags))
+			return strict.Mistaken(fmt.Sprintf("flags[%d]", i), "unknown flag %q (%s)", f, words(flags))
 		}
 	}
 	for i := range p.Rules {
@@ -82,7 +83,7 @@ func (p *Profile) judge() error {
 
 func (p *Profile) checkArchitectures() error {
 	if len(p.Architectures) > 0 && len(p.ArchMap) > 0 {
-		return mistaken("archMap", "beside architectures: want one of the two")
+		return strict.Mistaken("archMap", "beside architectures: want one of the two")
 	}
 	for i, a := range p.Architectures {
 		if err := checkArch(fmt.Sprintf("architectures[%d]", i), a); err != nil {
@@ -104,7 +105,7 @@ func (p *Profile) checkArchitectures() error {
 
 func checkArch(path string, a specs.Arch) error {
 	if _, ok := ArchByName(string(a)); !ok && !slices.Contains(foreign, a) {
-		return mistaken(path, "unknown architecture %q", a)
+		return strict.Mistaken(path, "unknown architecture %q", a)
 	}
 	return nil
 }
@@ -113,9 +114,9 @@ func checkArch(path string, a specs.Arch) error {
 func noListener(path, metadata string) error {
 	switch {
 	case path != "":
-		return mistaken("listenerPath", unheard)
+		return strict.Mistaken("listenerPath", unheard)
 	case metadata != "":
-		return mistaken("listenerMetadata", unheard)
+		return strict.Mistaken("listenerMetadata", unheard)
 	}
 	return nil
 }
@@ -125,11 +126,11 @@ const unheard = "not supported: no listener is made, and without one the kernel 
 
 func (r *Rule) check(path string) error {
 	if len(r.Names) == 0 {
-		return mistaken(path+".names", "missing")
+		return strict.Mistaken(path+".names", "missing")
 	}
 	for i, name := range r.Names {
 		if _, ok := findSyscall(name); !ok {
-			return mistaken(fmt.Sprintf("%s.names[%d]", path, i), "unknown system call %q", name)
+			return strict.Mistaken(fmt.Sprintf("%s.names[%d]", path, i), "unknown system call %q", name)
 		}
 	}
 	if err := checkAction(path, "action", r.Action, "errnoRet", r.ErrnoRet); err != nil {
@@ -137,10 +138,10 @@ func (r *Rule) check(path string) error {
 	}
 	for i, a := range r.Args {
 		if a.Index >= argsMax {
-			return mistaken(fmt.Sprintf("%s.args[%d].index", path, i), "%d is not one of 0 to %d", a.Index, argsMax-1)
+			return strict.Mistaken(fmt.Sprintf("%s.args[%d].index", path, i), "%d is not one of 0 to %d", a.Index, argsMax-1)
 		}
 		if _, ok := operators[a.Op]; !ok {
-			return mistaken(fmt.Sprintf("%s.args[%d].op", path, i), "unknown operator %q (%s)", a.Op, words(operators))
+			return strict.Mistaken(fmt.Sprintf("%s.args[%d].op", path, i), "unknown operator %q (%s)", a.Op, words(operators))
 		}
 	}
 	if err := r.Includes.check(path + ".includes"); err != nil {
@@ -155,12 +156,12 @@ var capability = regexp.MustCompile(`^CAP_[A-Z_]+$`)
 func (c *Condition) check(path string) error {
 	for i, name := range c.Caps {
 		if !capability.MatchString(name) {
-			return mistaken(fmt.Sprintf("%s.caps[%d]", path, i), "want a capability like CAP_SYS_ADMIN, not %q", name)
+			return strict.Mistaken(fmt.Sprintf("%s.caps[%d]", path, i), "want a capability like CAP_SYS_ADMIN, not %q", name)
 		}
 	}
 	for i, arch := range c.Arches {
 		if !slices.Contains(dockerArches, arch) {
-			return mistaken(fmt.Sprintf("%s.arches[%d]", path, i), "unknown architecture %q (%s)", arch, strings.Join(dockerArches, ", "))
+			return strict.Mistaken(fmt.Sprintf("%s.arches[%d]", path, i), "unknown architecture %q (%s)", arch, strings.Join(dockerArches, ", "))
 		}
 	}
 	return nil
@@ -170,15 +171,15 @@ func checkAction(path, key string, a specs.LinuxSeccompAction, errnoKey string, 
 	known, ok := actions[a]
 	switch {
 	case a == "":
-		return mistaken(join(path, key), "missing")
+		return strict.Mistaken(strict.Join(path, key), "missing")
 	case a == specs.ActNotify:
-		return mistaken(join(path, key), "%s is "+unheard, a)
+		return strict.Mistaken(strict.Join(path, key), "%s is "+unheard, a)
 	case !ok:
-		return mistaken(join(path, key), "unknown action %q (%s)", a, words(actions))
+		return strict.Mistaken(strict.Join(path, key), "unknown action %q (%s)", a, words(actions))
 	case errno != nil && known.errnoMax == 0:
-		return mistaken(join(path, errnoKey), "%s takes no errno", a)
+		return strict.Mistaken(strict.Join(path, errnoKey), "%s takes no errno", a)
 	case errno != nil && *errno > known.errnoMax:
-		return mistaken(join(path, errnoKey), "%d is above %d, the largest of %s", *errno, known.errnoMax, a)
+		return strict.Mistaken(strict.Join(path, errnoKey), "%d is above %d, the largest of %s", *errno, known.errnoMax, a)
 	}
 	return nil
 }

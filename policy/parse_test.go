@@ -42,8 +42,8 @@ func TestParseMistakes(t *testing.T) {
 		{`{"defaultAction":"SCMP_ACT_ALLOW"`, `1:34: the text ends here`},
 		{`[]`, `1:1: want an object, not a list`},
 		{`{}`, `1:1: defaultAction: missing`},
-		{`{"defaultAction":"SCMP_ACT_ALLOW"} x`, `1:36: text after the profile`},
-		{`{"defaultAction":"SCMP_ACT_ALLOW"},`, `1:36: text after the profile`},
+		{`{"defaultAction":"SCMP_ACT_ALLOW"} x`, `1:36: text after the end`},
+		{`{"defaultAction":"SCMP_ACT_ALLOW"},`, `1:36: text after the end`},
 		{`{"defaultAction":"ALLOW"}`, `1:18: defaultAction: unknown action "ALLOW" (SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, SCMP_ACT_KILL, ` +
 			`SCMP_ACT_KILL_PROCESS, SCMP_ACT_KILL_THREAD, SCMP_ACT_LOG, SCMP_ACT_TRACE, SCMP_ACT_TRAP)`},
 		{`{"defaultAction":"SCMP_ACT_NOTIFY"}`, `1:18: defaultAction: SCMP_ACT_NOTIFY is not supported: no listener is made, and without one ` +

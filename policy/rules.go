@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/aem-exec/aem-exec/internal/strict"
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
@@ -92,7 +93,7 @@ func newBook(p *Profile) (*book, error) {
 		}
 		for _, name := range p.Rules[i].Names {
 			if old := contrary(b.rules[name], rules); old != nil {
-				return nil, mistaken(rulePath(i), "%s is %s here and %s in %s", name, p.Rules[i].Action, old.Action, old.at)
+				return nil, strict.Mistaken(rulePath(i), "%s is %s here and %s in %s", name, p.Rules[i].Action, old.Action, old.at)
 			}
 			b.rules[name] = merge(b.rules[name], rules)
 		}
