@@ -114,14 +114,7 @@ func (r *echoRun) serve(name string, port int) error {
 		return err
 	}
 	r.clients = append(r.clients, f)
-	r.contenders = append(r.contenders, contender{name, func() ([]float64, error) {
-		took, err := f.block(echoMessages)
-		total := 0.0
-		for _, ns := range took {
-			total += ns
-		}
-		return []float64{echoConnections * float64(len(took)) * 1e9 / total}, err
-	}})
+	r.contenders = append(r.contenders, contender{name, func() ([]float64, error) { return rate(f, echoMessages, echoConnections) }})
 	return nil
 }
 

@@ -14,12 +14,16 @@ import (
 const (
 	connections     = 50 // of a block, one after the other
 	connectionsPace = 2 * time.Millisecond
+
+	connectionsAtOnce = 16
+	crowd             = 10 * connectionsAtOnce // of a block of those
 )
 
-// server is somebody who answers connections, with a client that hurries and one that takes its time.
+// server is somebody who answers connections, with a client that hurries, one that takes its time, and one that has
+// several at once.
 type server struct {
-	name          string
-	hasty, steady *floor
+	name                   string
+	hasty, steady, crowded *floor
 }
 
 // benchPeers measures accept, handler, one line sent back, close: the same static C handler and the same client for
@@ -54,7 +58,7 @@ type peerRun struct {
 func (p *peerRun) close() error {
 	var errs []error
 	for _, s := range p.servers {
-		errs = append(errs, s.hasty.close(), s.steady.close())
+		errs = append(errs, s.hasty.close(), s.steady.close(), s.crowded.close())
 	}
 	for _, r := range p.running {
 		errs = append(errs, r.close())
@@ -91,8 +95,11 @@ func (p *peerRun) startPeer(peer *peer) error {
 // serve adds a server that answers, with its clients.
 func (p *peerRun) serve(name string, port int, kind string) error {
 	s := &server{name: name}
-	for client, pace := range map[**floor]time.Duration{&s.hasty: 0, &s.steady: connectionsPace} {
-		f, err := startFloor(nil, p.client, strconv.Itoa(port), kind, strconv.Itoa(int(pace.Microseconds())))
+	for client, how := range map[**floor]struct {
+		pace   time.Duration
+		atOnce int
+	}{&s.hasty: {0, 1}, &s.steady: {connectionsPace, 1}, &s.crowded: {0, connectionsAtOnce}} {
+		f, err := startFloor(nil, p.client, strconv.Itoa(port), kind, strconv.Itoa(int(how.pace.Microseconds())), strconv.Itoa(how.atOnce))
 		if err != nil {
 			return err
 		}
@@ -181,7 +188,9 @@ func (p *peerRun) measure() (rows []row, err error) {
 		if s.name == "tcpserver" {
 			best = s.name
 		}
-		contenders = append(contenders, contender{s.name, s.rate},
+		contenders = append(contenders,
+			contender{s.name, func() ([]float64, error) { return rate(s.hasty, connections, 1) }},
+			contender{s.name + ".c16", func() ([]float64, error) { return rate(s.crowded, crowd, connectionsAtOnce) }},
 			contender{s.name + ".p50", func() ([]float64, error) { return s.steady.block(connections) }})
 	}
 	r, err := interleave(turns, contenders...)
@@ -189,22 +198,23 @@ func (p *peerRun) measure() (rows []row, err error) {
 		return nil, err
 	}
 	for _, s := range p.servers {
-		floor, slow := best, best+".p50"
-		if best == "" || s.name == best {
-			floor, slow = "", ""
+		for _, row := range []struct{ suffix, unit string }{{"", "connections/s"}, {".c16", "connections/s"}, {".p50", "ns"}} {
+			floor := best + row.suffix
+			if best == "" || s.name == best {
+				floor = ""
+			}
+			rows = append(rows, r.rows("peers."+s.name+row.suffix, row.unit, s.name+row.suffix, floor)[0])
 		}
-		rows = append(rows, r.rows("peers."+s.name, "connections/s", s.name, floor)[0])
-		rows = append(rows, r.rows("peers."+s.name+".p50", "ns", s.name+".p50", slow)[0])
 	}
 	return rows, nil
 }
 
-// rate is how many connections a second the server answers, one at a time.
-func (s *server) rate() ([]float64, error) {
-	took, err := s.hasty.block(connections)
+// rate is how many things a second a client has done that does so many at once: each place is always taken.
+func rate(client *floor, n, atOnce int) ([]float64, error) {
+	took, err := client.block(n)
 	total := 0.0
 	for _, ns := range took {
 		total += ns
 	}
-	return []float64{float64(len(took)) * 1e9 / total}, err
+	return []float64{float64(atOnce) * float64(len(took)) * 1e9 / total}, err
 }

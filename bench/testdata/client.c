@@ -1,12 +1,14 @@
-// The load client: one connection after the other, each sends a line and reads until the server closes. A sample is from
-// before connect to after close.
+// The load client: connections one after the other, or so many at once, each sends a line and reads until the server
+// closes. A sample is from before connect to after close.
 //
-//	client PORT line|http PACE
+//	client PORT line|http PACE AT_ONCE
 //
 // PACE is from one connection's start to the next's in microseconds; 0 goes on at once.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 1 << 12 };
+enum { MOST = 1 << 12, AT_ONCE = 64 };
 
 static const char line[] = "0123456789abcdef0123456789abcdef\n";
 
@@ -64,26 +66,46 @@ static void sleep_until(int64_t at)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
+static struct sockaddr_in to = {.sin_family = AF_INET};
+static char request[256];
+static int64_t pace, began, took[MOST];
+static uint32_t n;
+static atomic_uint next;
+
+// work makes connections until there are n.
+static void *work(void *unused)
+{
+	(void)unused;
+	for (uint32_t i; (i = atomic_fetch_add(&next, 1)) < n;) {
+		if (pace)
+			sleep_until(began + i * pace);
+		took[i] = once(&to, request);
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
-	if (argc != 4)
+	pthread_t others[AT_ONCE];
+	int at_once = argc == 5 ? atoi(argv[4]) : 0;
+	if (at_once < 1 || at_once > AT_ONCE)
 		return 2;
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	int64_t pace = atoll(argv[3]) * 1000;
-	char request[256];
+	to.sin_port = htons(atoi(argv[1]));
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	pace = atoll(argv[3]) * 1000;
 	if (strcmp(argv[2], "http") == 0)
 		snprintf(request, sizeof request, "GET /?%.*s HTTP/1.0\r\n\r\n", (int)strlen(line) - 1, line);
 	else
 		strcpy(request, line);
-	static int64_t took[MOST];
-	uint32_t n;
 	while (read(0, &n, sizeof n) == sizeof n && n <= MOST) {
-		int64_t at = now();
-		for (uint32_t i = 0; i < n; i++, at += pace) {
-			if (pace)
-				sleep_until(at);
-			took[i] = once(&to, request);
-		}
+		next = 0;
+		began = now();
+		for (int i = 1; i < at_once; i++)
+			if (pthread_create(&others[i], NULL, work, NULL) != 0)
+				fail("client: pthread_create");
+		work(NULL);
+		for (int i = 1; i < at_once; i++)
+			pthread_join(others[i], NULL);
 		if (write(1, took, n * sizeof took[0]) != (ssize_t)(n * sizeof took[0]))
 			return 1;
 	}
