@@ -105,9 +105,7 @@ func (d *decoder) source(a *app, e *event) {
 			e.timer.First = e.timer.Every
 		}
 	case acceptType:
-		if !states("listen") {
-			d.errorf(e.at, "listen is missing")
-		}
+		d.door(e, e.accept, e.accept.Listen)
 	case "file":
 		if !states("path") {
 			d.errorf(e.at, "path is missing")
@@ -132,16 +130,23 @@ func (d *decoder) source(a *app, e *event) {
 
 // framing completes the keys of socket.read.
 func (d *decoder) framing(e *event) {
-	switch {
-	case e.stated["listen"] == nil:
-		d.errorf(e.at, "listen is missing")
-	case e.read.Frame == "":
+	if e.read.Frame == "" {
 		e.read.Frame = source.Chunk
 		if len(e.read.Listen) > 0 && e.read.Listen[0].Packets() {
 			e.read.Frame = source.Datagram
 		}
 	}
-	if err := source.Check(e.read); err != nil && len(e.read.Listen) > 0 && e.read.MaxBytes > 0 && e.read.Connections > 0 {
+	checked := e.read // what was refused already is not told again
+	checked.MaxBytes, checked.Connections = max(1, checked.MaxBytes), max(1, checked.Connections)
+	d.door(e, checked, checked.Listen)
+}
+
+// door checks the keys of a type that listens together.
+func (d *decoder) door(e *event, spec source.Spec, listen []source.Address) {
+	switch err := source.Check(spec); {
+	case e.stated["listen"] == nil:
+		d.errorf(e.at, "listen is missing")
+	case err != nil && len(listen) > 0: // else it was refused already
 		d.errorf(e.at, "%v", err)
 	}
 }

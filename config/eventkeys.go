@@ -83,16 +83,16 @@ func eventTypes(e *event) []eventType {
 			}},
 		{name: acceptType, doc: "Somebody connects. Handovers `direct` and `socket`, or a callback or thread, and one handler.",
 			spec: func() source.Spec { return e.accept }, rules: needs("listen"), keys: slices.Concat([]key{
-				{"listen", addresses(&e.accept.Listen, "tcp", "unix"), nil, "Where: `tcp://127.0.0.1:7007`, `tcp://[::]:80`, `unix:///run/x.sock`, `unix:@name`. Required."},
-			}, reserved("backlog", "mode", "owner", "group", "per_peer", "allow", "rate"))},
+				{"listen", addresses(&e.accept.Listen, "tcp", "unix", "unixpacket", "fd"), nil, "Where: `tcp://127.0.0.1:7007`, `tcp://[::]:80`, `unix:///run/x.sock`, `unix:@name`; `unixpacket:` for connections that keep the bounds of messages; `fd://name` for sockets that systemd or the like passes on under that name (`LISTEN_FDNAMES`). Required."},
+			}, doorKeys(&e.accept.Door))},
 		{name: readType, doc: "Somebody sends something. What is sent is the event's data, and a handler's reply is sent back. One handler.",
-			spec: func() source.Spec { return e.read }, rules: needs("listen"), keys: []key{
-				{"listen", addresses(&e.read.Listen, "tcp", "unix", "unixpacket", "udp", "unixgram"), nil,
-					"Where: as for `socket.accept`; `unixpacket:` for connections that keep the bounds of messages, `udp://127.0.0.1:53` and `unixgram:` for datagrams. Required."},
+			spec: func() source.Spec { return e.read }, rules: needs("listen"), keys: slices.Concat([]key{
+				{"listen", addresses(&e.read.Listen, "tcp", "unix", "unixpacket", "udp", "unixgram", "fd"), nil,
+					"Where: as for `socket.accept`; `udp://127.0.0.1:53` and `unixgram:` for datagrams. Required."},
 				{"frame", choice(&e.read.Frame, frames), nil, "What is one event: what a read gives, a line, a frame after its length in 4 bytes (the large one first), or a message. Default: `chunk`, and `datagram` where there are messages."},
 				{"max_bytes", size(&e.read.MaxBytes, 1), "64KiB", "The longest frame. Who sends a longer one is disconnected; a longer datagram is thrown away."},
 				{"connections", count(&e.read.Connections, 1, 1_000_000), 10_000, "Connections open at once; further clients wait in the kernel."},
-			}},
+			}, doorKeys(&e.read.Door))},
 		{name: "topic", doc: "Somebody emits.", spec: func() source.Spec { return e.topic }, keys: slices.Concat([]key{
 			{"topic", text(&e.topic.Name), nil, "`NAME` of this app or `APP/NAME`. Default: the event's name."},
 		}, reserved("from", "share", "retain"))},
@@ -135,6 +135,20 @@ const (
 
 // frames are what is one event of socket.read.
 var frames = []source.Frame{source.Chunk, source.Line, source.Length, source.Datagram}
+
+// doorKeys are how the sockets of a type that listens are made, and who gets in.
+func doorKeys(d *source.Door) []key {
+	return []key{
+		{"backlog", count(&d.Backlog, 1, 65535), 4096, "Connections that wait in the kernel, which takes the smaller of this and `net.core.somaxconn`."},
+		{"mode", octal(&d.Mode), nil, "Permissions of a unix socket's file. Default: what the umask leaves."},
+		{"owner", text(&d.Owner), nil, "Owner of that file, by name or number."},
+		{"group", text(&d.Group), nil, "Its group, likewise."},
+		{"reuseport", boolean(&d.ReusePort), false, "Whether other processes may listen on the same port and get a share of what comes (man 7 socket, SO_REUSEPORT)."},
+		{"allow", networks(&d.Allow), nil, "Who may connect, or send datagrams: addresses and networks, as `[\"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"]`. Others are disconnected. Default: everybody."},
+		{"per_peer", count(&d.PerPeer, 1, 1_000_000), nil, "Connections of one peer at once: of an IPv4 address, an IPv6 network of 64 bits, or a local user. Further ones are disconnected. Default: any number."},
+		{"rate", rate(&d.Rate), nil, "New connections in a time, as `\"100/s\"` or `\"10/5m\"`, all of which may come at once. Further ones wait in the kernel."},
+	}
+}
 
 // needs is the schema of a table that states the keys.
 func needs(keys ...string) object { return object{"required": keys} }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/aem-exec/aem-exec/source"
 )
 
 // object is a JSON object.
@@ -151,6 +153,25 @@ func size[T ~int | ~int64](p *T, least int64) kind {
 			*p = T(n)
 		}
 		return err
+	}}
+}
+
+// rate is so many in a time.
+func rate(p *source.Rate) kind {
+	schema := object{"type": "string", "pattern": `^[1-9][0-9]*/([0-9]*\.?[0-9]*(h|m|s|ms))+$`}
+	return kind{name: "rate", schema: schema, read: func(v any) error {
+		s, _ := v.(string)
+		n, per, ok := strings.Cut(s, "/")
+		count, err := strconv.Atoi(n)
+		if per != "" && (per[0] < '0' || per[0] > '9') {
+			per = "1" + per
+		}
+		d, derr := ParseDuration(per)
+		if !ok || err != nil || derr != nil || count < 1 || count > 1_000_000 || d < time.Millisecond {
+			return errors.New(`want a rate like "100/s" or "10/5m"`)
+		}
+		*p = source.Rate{Count: count, Per: d}
+		return nil
 	}}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -79,7 +80,7 @@ func statuses(p *[]int) kind {
 
 // addresses is one address to listen on, or a list of them, of some of the schemes.
 func addresses(p *[]source.Address, schemes ...string) kind {
-	one := object{"type": "string", "pattern": "^(tcp|udp|unix|unixpacket|unixgram):"} // of all types: they share the key
+	one := object{"type": "string", "pattern": "^(tcp|udp|unix|unixpacket|unixgram|fd):"} // of all types: they share the key
 	return kind{
 		name:   "address or list of addresses",
 		schema: object{"anyOf": []any{one, object{"type": "array", "items": one, "minItems": 1, "uniqueItems": true}}},
@@ -100,12 +101,38 @@ func addresses(p *[]source.Address, schemes ...string) kind {
 				if err == nil && slices.Contains(found[:i], s) {
 					err = fmt.Errorf("%q is listed twice", s)
 				}
-				errs = append(errs, err)
-				*p = append(*p, a)
+				if errs = append(errs, err); err == nil {
+					*p = append(*p, a)
+				}
 			}
 			return errors.Join(errs...)
 		},
 	}
+}
+
+// networks is a list of addresses, each a network of one, and networks.
+func networks(p *[]netip.Prefix) kind {
+	k := kind{name: "list of addresses and networks", schema: object{"type": "array", "items": object{"type": "string"}, "minItems": 1}}
+	k.read = func(v any) error {
+		found, err := stringsOf(v)
+		if err != nil || len(found) == 0 {
+			return errors.New(`want a list of addresses and networks, like ["127.0.0.1", "10.0.0.0/8"]`)
+		}
+		var errs []error
+		for _, s := range found {
+			network, err := netip.ParsePrefix(s)
+			if ip, iperr := netip.ParseAddr(s); iperr == nil {
+				network, err = ip.Prefix(ip.BitLen())
+			}
+			if err != nil {
+				err = fmt.Errorf("%q is no address or network, like 127.0.0.1 or 10.0.0.0/8", s)
+			}
+			errs = append(errs, err)
+			*p = append(*p, network.Masked())
+		}
+		return errors.Join(errs...)
+	}
+	return k
 }
 
 // variables is a table of environment variables.

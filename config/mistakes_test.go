@@ -155,6 +155,18 @@ aem.toml:4: app.web.event.e: listen is no key of device (of socket.accept, socke
 	{text: "[app.web.event.e]\ntype = \"file\"\nhandler = \"h\"\non = [\"writen\"]\nmatch = [\"[\"]\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", want: `aem.toml:1: app.web.event.e: path is missing
 aem.toml:4: app.web.event.e.on: "writen" is not one of create, open, in, out, close, written, owner, mode, rename, remove (did you mean written?)
 aem.toml:5: app.web.event.e.match: "[" is no name or pattern`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.read\"\nframe = \"lines\"\nmax_bytes = 0\nallow = [\"localhost\", \"10.0.0.0/33\"]\nrate = \"10\"\nmode = \"rw\"", want: `aem.toml:4: app.web.event.e: listen is missing
+aem.toml:7: app.web.event.e.frame: "lines" is not one of chunk, line, length, datagram (did you mean line?)
+aem.toml:8: app.web.event.e.max_bytes: want a size from 1 to 1048576GiB
+aem.toml:9: app.web.event.e.allow: "localhost" is no address or network, like 127.0.0.1 or 10.0.0.0/8
+aem.toml:9: app.web.event.e.allow: "10.0.0.0/33" is no address or network, like 127.0.0.1 or 10.0.0.0/8
+aem.toml:10: app.web.event.e.rate: want a rate like "100/s" or "10/5m"
+aem.toml:11: app.web.event.e.mode: want an octal mode as a string, like "0600"`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.read\"\nlisten = \"tcp://127.0.0.1:1\"\nmode = \"0600\"", unseen: true, want: `aem.toml:4: app.web.event.e: mode, owner and group are for unix sockets with a path`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.read\"\nlisten = \"unix:@a\"\nallow = [\"::1\"]", unseen: true, want: `aem.toml:4: app.web.event.e: allow is for tcp and udp: use mode, owner and group`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.read\"\nlisten = \"udp://127.0.0.1:1\"\nframe = \"line\"", unseen: true, want: `aem.toml:4: app.web.event.e: udp://127.0.0.1:1 keeps the bounds of messages: want frame = "datagram"`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.accept\"\nlisten = [\"udp://127.0.0.1:1\", \"fd:x\"]", unseen: true, want: `aem.toml:7: app.web.event.e.listen: listen "udp://127.0.0.1:1": want tcp, unix, unixpacket, fd
+aem.toml:7: app.web.event.e.listen: listen "fd:x": want tcp://IP:PORT, unix:///PATH or unix:@NAME, or the same with udp, unixpacket, unixgram`},
 	{text: "[app.web.event.e]\ntype = \"supervisor.start\"\nhandlers = []", want: `aem.toml:2: app.web.event.e: type "supervisor.start" is not supported yet
 aem.toml:3: app.web.event.e: handlers is empty`},
 	{text: "[app.web.event.e]\ntype = \"tmier\"\nevry = \"1s\"\nlisten = \"tcp:\"\nhandlers = [\"a\"]", want: `aem.toml:2: app.web.event.e: unknown type "tmier" (did you mean timer?)

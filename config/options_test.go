@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -97,7 +98,15 @@ call = "emit"
 args = { topic = "news" }
 [app.web.event.z]
 type = "socket.accept"
-listen = "unix:@z"
+listen = ["unix:///run/z", "tcp://127.0.0.1:1", "fd://web"]
+mode = "0660"
+owner = "root"
+group = "33"
+backlog = 7
+reuseport = true
+per_peer = 3
+allow = ["127.0.0.1", "10.1.2.3/8", "::1"]
+rate = "10/5m"
 handler = "b"
 [app.web.event.y]
 type = "timer"
@@ -114,6 +123,21 @@ handler = "a"
 [app.web.event.v]
 type = "supervisor.failed"
 apps = ["*"]
+handler = "a"
+[app.web.event.r]
+type = "socket.read"
+listen = "unix:@r"
+handler = "a"
+[app.web.event.q]
+type = "socket.read"
+listen = "unixgram:@q"
+handler = "a"
+[app.web.event.p]
+type = "socket.read"
+listen = "unix:@p"
+frame = "length"
+max_bytes = "1M"
+connections = 5
 handler = "a"
 [app.app]
 `))
@@ -145,7 +169,19 @@ handler = "a"
 	same(t, "inline handler", x.Name, "x")
 
 	z, y, n := web.Events[0], web.Events[1], web.Events[2]
-	same(t, "accept", z.Source, source.Accept{Listen: []source.Address{{Scheme: "unix", Path: "@z"}}})
+	same(t, "accept", z.Source, source.Accept{
+		Listen: []source.Address{{Scheme: "unix", Path: "/run/z"}, {Scheme: "tcp", IP: netip.MustParseAddrPort("127.0.0.1:1")}, {Scheme: "fd", Path: "web"}},
+		Door: source.Door{Backlog: 7, ReusePort: true, Mode: 0o660, Owner: "root", Group: "33", PerPeer: 3, Rate: source.Rate{Count: 10, Per: 5 * time.Minute},
+			Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
+	})
+	for i, want := range []source.Read{
+		{Listen: []source.Address{{Scheme: "unix", Path: "@r"}}, Frame: source.Chunk, MaxBytes: 64 << 10, Connections: 10_000},
+		{Listen: []source.Address{{Scheme: "unixgram", Path: "@q"}}, Frame: source.Datagram, MaxBytes: 64 << 10, Connections: 10_000},
+		{Listen: []source.Address{{Scheme: "unix", Path: "@p"}}, Frame: source.Length, MaxBytes: 1 << 20, Connections: 5},
+	} {
+		want.Door.Backlog = 4096
+		same(t, "read", web.Events[5+i].Source, want)
+	}
 	same(t, "timer", y.Source, source.Timer{Every: 25 * time.Hour})
 	same(t, "once", y.Once, true)
 	same(t, "topic", n.Source, source.Topic{Name: "web/x"})

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"fmt"
+
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
@@ -26,8 +28,22 @@ func newAccepts(e Env) *accepts {
 	return &accepts{env: e, jobs: map[aem.JobID][]*listener{}, limit: sys.MaxDescriptors()}
 }
 
+func (a Accept) check() error {
+	for _, addr := range a.Listen {
+		if addr.scheme().datagrams {
+			return fmt.Errorf("%s has no connections", addr)
+		}
+	}
+	return a.Door.check(a.Listen)
+}
+
 func (s *accepts) Start(id aem.JobID, spec Spec) error {
-	listeners, err := listenAll(s.env, s.limit, id, s, spec.(Accept).Listen)
+	accept := spec.(Accept)
+	sockets, err := openAll(accept.Listen, accept.Door)
+	if err != nil {
+		return err
+	}
+	listeners, err := listenAll(s.env, s.limit, id, s, accept.Door, sockets)
 	if err == nil {
 		s.jobs[id] = listeners
 	}
@@ -48,9 +64,12 @@ func (s *accepts) Close() {
 	}
 }
 
-func (s *accepts) take(l *listener, conn int, peer sys.Peer) {
+func (s *accepts) take(l *listener, conn int, peer sys.Peer, g *guest) {
 	e := s.env.Sink.NewEvent("socket.accept")
 	e.FD = conn
 	e.Facts = ends(conn, peer)
+	if g != nil {
+		e.Origin = g
+	}
 	s.env.Sink.Detected(l.job, e)
 }

@@ -118,7 +118,7 @@ func TestAcceptOnSeveralAddresses(t *testing.T) {
 	for i := range 3 {
 		addresses = append(addresses, Address{Scheme: "unix", Path: fmt.Sprintf("%s-%d", abstract(t), i)})
 	}
-	if err := s.Start(1, Accept{addresses}); err != nil {
+	if err := s.Start(1, Accept{Listen: addresses}); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range addresses {
@@ -138,10 +138,10 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	d, s := newDesk(t, "socket.accept")
 	path := filepath.Join(t.TempDir(), "first")
 	taken := Address{Scheme: "unix", Path: abstract(t)}
-	if err := s.Start(1, Accept{[]Address{taken}}); err != nil {
+	if err := s.Start(1, Accept{Listen: []Address{taken}}); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Start(2, Accept{[]Address{{Scheme: "unix", Path: path}, taken, {Scheme: "unix", Path: abstract(t) + "-third"}}})
+	err := s.Start(2, Accept{Listen: []Address{{Scheme: "unix", Path: path}, taken, {Scheme: "unix", Path: abstract(t) + "-third"}}})
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.String()) {
 		t.Errorf("error %v", err)
 	}
@@ -304,7 +304,7 @@ func TestUnixPathThatIsTaken(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s")
 			c.by(t, path)
 			before, _ := os.Lstat(path)
-			err := s.Start(1, Accept{[]Address{{Scheme: "unix", Path: path}}})
+			err := s.Start(1, Accept{Listen: []Address{{Scheme: "unix", Path: path}}})
 			if c.free {
 				if err != nil {
 					t.Fatal(err)

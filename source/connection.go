@@ -24,6 +24,7 @@ type conn struct {
 	fd      int // -1: closed
 	watch   Watch
 	facts   []aem.Fact // of all its events
+	guest   *guest     // nil: nobody counts
 
 	buf     []byte // what has come, nil when nothing has
 	from    int    // what comes before is used up
@@ -227,6 +228,7 @@ func (c *conn) close(why string) {
 	c.reading.source.env.Poller.Remove(c.watch)
 	sys.Close(c.fd)
 	c.fd = -1
+	c.guest.leave()
 	c.count(0)
 	if c.slow != nil {
 		c.endSlow()

@@ -8,10 +8,9 @@ import (
 // port is one socket of socket.read that datagrams come to. Each is an event of its own, and a reply goes back to where
 // it came from, if the kernel takes it at once: else it is lost, as datagrams may be.
 type port struct {
+	socket
 	reading *reading
-	addr    Address
 	local   string
-	fd      int
 	watch   Watch
 	stopped bool
 	kept    []*letter // taken from the kernel when the job was held: at most a batch
@@ -24,18 +23,14 @@ type letter struct {
 	buf  []byte
 }
 
-func (r *reading) openPort(addr Address) error {
+// openPort begins to receive. If it cannot, the socket stays the caller's.
+func (r *reading) openPort(from socket) (err error) {
 	s := r.source
-	fd, err := bind(addr)
-	if err != nil {
-		return err
-	}
-	p := &port{reading: r, addr: addr, fd: fd}
-	if local, err := sys.LocalName(fd); err == nil {
+	p := &port{socket: from, reading: r}
+	if local, err := sys.LocalName(p.fd); err == nil {
 		p.local = endName(local)
 	}
-	if p.watch, err = s.env.Poller.Add(fd, sys.EPOLLIN, p); err != nil {
-		unbind(addr, fd)
+	if p.watch, err = s.env.Poller.Add(p.fd, sys.EPOLLIN, p); err != nil {
 		return err
 	}
 	if s.batch == nil || s.batch.Size() < r.spec.MaxBytes {
@@ -60,7 +55,7 @@ func (r *reading) stopPorts() {
 // closePorts ends the sockets.
 func (r *reading) closePorts() {
 	for _, p := range r.ports {
-		unbind(p.addr, p.fd)
+		p.close()
 	}
 	r.ports = nil
 }
@@ -79,8 +74,13 @@ func (p *port) Ready(uint32) {
 			continue
 		}
 		l := s.letter(p)
-		l.buf = s.buffers.add(nil, data)
 		s.batch.From(i, &l.from)
+		if allow := r.spec.Door.Allow; allow != nil && p.kind.ip && !r.spec.Door.allows(l.from.Peer().IP.Addr()) {
+			r.refused.add(s.env, "datagrams were thrown away: who sent them is not in allow", "on", p.addr, "peer", endName(l.from.Peer()))
+			s.drop(l)
+			continue
+		}
+		l.buf = s.buffers.add(nil, data)
 		if r.held {
 			p.kept = append(p.kept, l)
 			continue
@@ -128,10 +128,7 @@ func (l *letter) Ended(e *aem.Event, end *aem.Completion) {
 	if !e.Pinned {
 		s.buffers.put(l.buf)
 	}
-	*l = letter{}
-	if len(s.letters) < keptLetters {
-		s.letters = append(s.letters, l)
-	}
+	s.drop(l)
 	if r.letters--; r.letters == 0 && r.stopped {
 		r.closePorts()
 		r.leave()
@@ -140,6 +137,14 @@ func (l *letter) Ended(e *aem.Event, end *aem.Completion) {
 
 // keptLetters bounds the letters that are kept to be used again.
 const keptLetters = 4096
+
+// drop takes back what letter gave.
+func (s *reads) drop(l *letter) {
+	*l = letter{}
+	if len(s.letters) < keptLetters {
+		s.letters = append(s.letters, l)
+	}
+}
 
 func (s *reads) letter(p *port) *letter {
 	n := len(s.letters)

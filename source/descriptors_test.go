@@ -123,7 +123,7 @@ func TestListenerStoppedInTroubleIsSilent(t *testing.T) {
 		{"stopped and started", func(s Source) {
 			listeners := s.(*accepts).jobs[1]
 			s.Stop(1)
-			s.Start(1, Accept{[]Address{listeners[0].addr}})
+			s.Start(1, Accept{Listen: []Address{listeners[0].addr}})
 		}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

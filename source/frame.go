@@ -93,8 +93,6 @@ func (r Read) check() error {
 		most = maxDatagramBytes
 	}
 	switch {
-	case len(r.Listen) == 0:
-		return errors.New("listen is missing")
 	case r.MaxBytes < 1 || r.MaxBytes > most:
 		return fmt.Errorf("max_bytes of frame = %q is from 1 to %d", r.Frame, most)
 	case r.Connections < 1:
@@ -102,11 +100,12 @@ func (r Read) check() error {
 	}
 	for _, a := range r.Listen {
 		switch packets := a.Packets(); {
+		case a.inherited(): // told when it is there
 		case packets && r.Frame != Datagram:
 			return fmt.Errorf("%s keeps the bounds of messages: want frame = %q", a, Datagram)
 		case !packets && r.Frame == Datagram:
 			return fmt.Errorf("%s has no datagrams: want frame = %q, %q or %q", a, Chunk, Line, Length)
 		}
 	}
-	return nil
+	return r.Door.check(r.Listen)
 }

@@ -128,17 +128,17 @@ func TestReadCheck(t *testing.T) {
 		read Read
 		err  string
 	}{
-		{"chunks", Read{[]Address{tcp}, Chunk, 1, 1}, ""},
-		{"datagrams", Read{[]Address{udp, packet}, Datagram, 1, 1}, ""},
-		{"nowhere", Read{nil, Chunk, 1, 1}, "listen is missing"},
-		{"no bytes", Read{[]Address{tcp}, Chunk, 0, 1}, "max_bytes"},
-		{"too many bytes", Read{[]Address{tcp}, Line, MaxFrameBytes + 1, 1}, "max_bytes"},
-		{"too many for a datagram", Read{[]Address{udp}, Datagram, maxDatagramBytes + 1, 1}, "max_bytes"},
-		{"no connections", Read{[]Address{tcp}, Chunk, 1, 0}, "connections"},
-		{"lines of datagrams", Read{[]Address{udp}, Line, 1, 1}, `want frame = "datagram"`},
-		{"chunks of messages", Read{[]Address{packet}, Chunk, 1, 1}, `want frame = "datagram"`},
-		{"datagrams of a stream", Read{[]Address{tcp}, Datagram, 1, 1}, "has no datagrams"},
-		{"both", Read{[]Address{udp, tcp}, Datagram, 1, 1}, "has no datagrams"},
+		{"chunks", Read{Listen: []Address{tcp}, Frame: Chunk, MaxBytes: 1, Connections: 1}, ""},
+		{"datagrams", Read{Listen: []Address{udp, packet}, Frame: Datagram, MaxBytes: 1, Connections: 1}, ""},
+		{"nowhere", Read{Listen: nil, Frame: Chunk, MaxBytes: 1, Connections: 1}, "listen is missing"},
+		{"no bytes", Read{Listen: []Address{tcp}, Frame: Chunk, MaxBytes: 0, Connections: 1}, "max_bytes"},
+		{"too many bytes", Read{Listen: []Address{tcp}, Frame: Line, MaxBytes: MaxFrameBytes + 1, Connections: 1}, "max_bytes"},
+		{"too many for a datagram", Read{Listen: []Address{udp}, Frame: Datagram, MaxBytes: maxDatagramBytes + 1, Connections: 1}, "max_bytes"},
+		{"no connections", Read{Listen: []Address{tcp}, Frame: Chunk, MaxBytes: 1, Connections: 0}, "connections"},
+		{"lines of datagrams", Read{Listen: []Address{udp}, Frame: Line, MaxBytes: 1, Connections: 1}, `want frame = "datagram"`},
+		{"chunks of messages", Read{Listen: []Address{packet}, Frame: Chunk, MaxBytes: 1, Connections: 1}, `want frame = "datagram"`},
+		{"datagrams of a stream", Read{Listen: []Address{tcp}, Frame: Datagram, MaxBytes: 1, Connections: 1}, "has no datagrams"},
+		{"both", Read{Listen: []Address{udp, tcp}, Frame: Datagram, MaxBytes: 1, Connections: 1}, "has no datagrams"},
 	} {
 		err := Check(c.read)
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {

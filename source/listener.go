@@ -3,7 +3,6 @@ package source
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 	"unicode"
@@ -15,37 +14,45 @@ import (
 
 // Bounds of accepting.
 const (
-	acceptBatch   = 64                     // connections of one listener in one turn
-	acceptBacklog = 4096                   // connections that wait in the kernel; the kernel takes the smaller of this and net.core.somaxconn
-	acceptRetry   = 100 * time.Millisecond // until a listener that found no descriptor or memory tries again
-	keptBack      = 64                     // descriptors left for control and for making processes
+	acceptBatch = 64                     // connections of one listener in one turn
+	acceptRetry = 100 * time.Millisecond // until a listener that found no descriptor or memory tries again
+	keptBack    = 64                     // descriptors left for control and for making processes
 )
 
 // taker is who gets the connections of a listener.
 type taker interface {
-	// take owns the connection from here on. It may hold the listener, or close it.
-	take(l *listener, conn int, peer sys.Peer)
+	// take owns the connection from here on, and has the guest leave with it. It may hold the listener, or close it.
+	take(l *listener, conn int, peer sys.Peer, g *guest)
 }
 
 // listener is one listening socket of a job, for the types that accept connections themselves.
 type listener struct {
+	socket
 	env   Env
 	job   aem.JobID
 	taker taker
-	addr  Address
-	fd    int
+	gate  *gate
 	watch Watch
 	limit int  // of descriptors
 	held  bool // by the job
 	retry timing.Alarm
 }
 
-// listenAll opens a listener for each address, or none; limit is how many descriptors there may be.
-func listenAll(env Env, limit int, job aem.JobID, t taker, addresses []Address) (all []*listener, err error) {
-	for _, addr := range addresses {
-		l := &listener{env: env, job: job, taker: t, addr: addr, limit: limit}
-		if err := l.open(); err != nil {
+// listenAll begins to accept on sockets, which it closes if it cannot; limit is how many descriptors there may be.
+func listenAll(env Env, limit int, job aem.JobID, t taker, d Door, sockets []socket) (all []*listener, err error) {
+	g := newGate(env, d)
+	for i, s := range sockets {
+		l := &listener{socket: s, env: env, job: job, taker: t, gate: g, limit: limit}
+		if s.kind.datagrams {
+			err = fmt.Errorf("listen on %s: it has datagrams, not connections", s.addr)
+		} else {
+			l.watch, err = env.Poller.Add(l.fd, sys.EPOLLIN, l)
+		}
+		if err != nil {
 			closeAll(all)
+			for _, s := range sockets[i:] {
+				s.close()
+			}
 			return nil, err
 		}
 		all = append(all, l)
@@ -73,62 +80,13 @@ func closeAll(listeners []*listener) {
 	}
 }
 
-func (l *listener) open() (err error) {
-	if l.fd, err = bind(l.addr); err != nil {
-		return err
-	}
-	if l.watch, err = l.env.Poller.Add(l.fd, sys.EPOLLIN, l); err != nil {
-		unbind(l.addr, l.fd)
-	}
-	return err
-}
-
-// bind makes the socket of an address: one that listens, or that receives datagrams.
-func bind(addr Address) (fd int, err error) {
-	switch kind := addr.scheme(); {
-	case !kind.ip:
-		fd, err = bindUnix(addr, kind.unix)
-	case kind.datagrams:
-		fd, err = sys.BindUDP(addr.IP)
-	default:
-		fd, err = sys.ListenTCP(addr.IP, acceptBacklog)
-	}
-	if err != nil {
-		return -1, fmt.Errorf("listen on %s: %w", addr, err)
-	}
-	return fd, nil
-}
-
-// bindUnix makes way for itself where a socket lies that nobody has: what a killed process left.
-func bindUnix(addr Address, kind sys.UnixKind) (fd int, err error) {
-	fd, err = sys.ListenUnix(addr.Path, kind, acceptBacklog)
-	if !errors.Is(err, sys.EADDRINUSE) || addr.file() == "" {
-		return fd, err
-	}
-	info, serr := os.Lstat(addr.Path)
-	if serr != nil || info.Mode().Type() != os.ModeSocket || sys.Listens(addr.Path, kind) {
-		return fd, err
-	}
-	if err := os.Remove(addr.Path); err != nil {
-		return -1, err
-	}
-	return sys.ListenUnix(addr.Path, kind, acceptBacklog)
-}
-
-// unbind ends what bind made.
-func unbind(addr Address, fd int) {
-	if file := addr.file(); file != "" {
-		os.Remove(file) //nolint:errcheck // somebody else removed it
-	}
-	sys.Close(fd)
-}
-
 // close also holds the listener: it may be closed by what it has just detected.
 func (l *listener) close() {
 	l.held = true
 	l.retry.Stop()
+	l.gate.refused.stop()
 	l.env.Poller.Remove(l.watch)
-	unbind(l.addr, l.fd)
+	l.socket.close()
 	l.fd = -1
 }
 
@@ -136,6 +94,10 @@ func (l *listener) close() {
 func (l *listener) Ready(uint32) {
 	for range acceptBatch {
 		if l.held {
+			return
+		}
+		if wait := l.gate.wait(); wait > 0 {
+			l.rest(wait)
 			return
 		}
 		conn, peer, err := sys.Accept(l.fd)
@@ -146,7 +108,11 @@ func (l *listener) Ready(uint32) {
 			l.pause(err)
 			return
 		}
-		l.taker.take(l, conn, peer)
+		if g, ok := l.gate.admit(conn, peer); ok {
+			l.taker.take(l, conn, peer, g)
+		} else {
+			sys.Close(conn)
+		}
 		if conn >= l.limit-keptBack && l.fd >= 0 {
 			l.pause(errFewDescriptors)
 			return
@@ -165,6 +131,12 @@ func (l *listener) pause(err error) {
 		env.Sink.Trouble(l.job, nil)
 		l.resume()
 	})
+}
+
+// rest lets clients wait in the kernel until the next of them may come.
+func (l *listener) rest(wait time.Duration) {
+	l.env.Poller.Hold(l.watch)
+	l.env.Alarms.After(&l.retry, wait, l.resume)
 }
 
 func (l *listener) resume() {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -53,6 +54,7 @@ type reading struct {
 	letters    int     // datagrams that are events
 	tooLong    tally
 	unsent     tally
+	refused    tally
 }
 
 func newReads(e Env) *reads {
@@ -61,16 +63,30 @@ func newReads(e Env) *reads {
 
 func (s *reads) Start(id aem.JobID, spec Spec) (err error) {
 	r := &reading{source: s, job: id, spec: spec.(Read)}
-	var connected []Address
-	for _, addr := range r.spec.Listen {
-		if !addr.scheme().datagrams {
-			connected = append(connected, addr)
-		} else if err = r.openPort(addr); err != nil {
+	sockets, err := openAll(r.spec.Listen, r.spec.Door)
+	if err != nil {
+		return err
+	}
+	var connected []socket
+	for i, one := range sockets {
+		switch {
+		case one.kind.packets != (r.spec.Frame == Datagram):
+			err = fmt.Errorf("listen on %s: frame = %q is not for this kind of socket", one.addr, r.spec.Frame)
+		case one.kind.datagrams:
+			err = r.openPort(one)
+		default:
+			connected = append(connected, one)
+			continue
+		}
+		if err != nil {
 			r.stopPorts()
+			for _, rest := range append(connected, sockets[i:]...) {
+				rest.close()
+			}
 			return err
 		}
 	}
-	if r.listeners, err = listenAll(s.env, s.limit, id, r, connected); err != nil {
+	if r.listeners, err = listenAll(s.env, s.limit, id, r, r.spec.Door, connected); err != nil {
 		r.stopPorts()
 		return err
 	}
@@ -91,6 +107,7 @@ func (s *reads) Stop(id aem.JobID) {
 	r.stopped = true
 	r.tooLong.stop()
 	r.unsent.stop()
+	r.refused.stop()
 	closeAll(r.listeners)
 	s.leaving = append(s.leaving, r)
 	r.stopPorts()
@@ -161,17 +178,18 @@ func (s *reads) Close() {
 func (s *reads) Settled() bool { return len(s.leaving) == 0 }
 
 // take begins to read from a connection.
-func (r *reading) take(l *listener, fd int, peer sys.Peer) {
+func (r *reading) take(l *listener, fd int, peer sys.Peer, g *guest) {
 	s := r.source
 	s.last++
-	c := &conn{reading: r, fd: fd, packets: l.addr.Packets()}
+	c := &conn{reading: r, fd: fd, guest: g, packets: l.kind.packets}
 	watch, err := s.env.Poller.Add(fd, sys.EPOLLIN, c)
 	if err != nil {
 		sys.Close(fd)
+		g.leave()
 		l.pause(err)
 		return
 	}
-	if l.addr.scheme().ip {
+	if l.kind.ip {
 		sys.SendAtOnce(fd) //nolint:errcheck // then small replies wait for the last one's acknowledgement
 	}
 	c.watch = watch

@@ -593,12 +593,18 @@ func TestReplyToNobody(t *testing.T) {
 func TestStaleSocketOfEachKindIsReplaced(t *testing.T) {
 	for scheme, kind := range map[string]sys.UnixKind{"unix": sys.UnixStream, "unixpacket": sys.UnixPacket, "unixgram": sys.UnixDatagram} {
 		path := filepath.Join(t.TempDir(), "s")
-		fd, err := sys.ListenUnix(path, kind, 1)
+		fd, err := sys.BindUnix(path, kind, 0o600)
+		if err == nil && kind != sys.UnixDatagram {
+			err = sys.Listen(fd, 1)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, s := newDesk(t, "socket.read")
-		spec := Read{Listen: []Address{{Scheme: scheme, Path: path}}, Frame: Chunk, MaxBytes: 1, Connections: 1}
+		spec := Read{Listen: []Address{{Scheme: scheme, Path: path}}, Frame: Datagram, MaxBytes: 1, Connections: 1}
+		if scheme == "unix" {
+			spec.Frame = Chunk
+		}
 		if err := s.Start(1, spec); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("%s: a socket that somebody has: %v", scheme, err)
 		}

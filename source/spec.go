@@ -24,11 +24,13 @@ type Timer struct {
 // Accept asks for an event for each connection to one of the addresses.
 type Accept struct {
 	Listen []Address
+	Door   Door
 }
 
 // Read asks for an event for each frame that comes on a connection to one of the addresses, or for each datagram.
 type Read struct {
 	Listen      []Address
+	Door        Door
 	Frame       Frame
 	MaxBytes    int // of a frame
 	Connections int // open at once
@@ -68,9 +70,7 @@ func Check(s Spec) error {
 	case File:
 		return s.check()
 	case Accept:
-		if len(s.Listen) == 0 {
-			return errors.New("listen is missing")
-		}
+		return s.check()
 	case Read:
 		return s.check()
 	case Topic:

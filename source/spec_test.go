@@ -25,6 +25,11 @@ func TestParseAddress(t *testing.T) {
 		{text: "unixgram:///run/x.sock", want: Address{Scheme: "unixgram", Path: "/run/x.sock"}},
 		{text: "unixpacket:@name", want: Address{Scheme: "unixpacket", Path: "@name"}},
 		{text: "udp:127.0.0.1:53", err: "want udp://IP:PORT"},
+		{text: "fd://web", want: Address{Scheme: "fd", Path: "web"}},
+		{text: "fd:web", err: "want tcp://IP:PORT"},
+		{text: "fd://", err: "want fd://NAME"},
+		{text: "fd://a:b", err: "want fd://NAME"},
+		{text: "fd://a b", err: "want fd://NAME"},
 		{text: "http://127.0.0.1:53", err: "want tcp://IP:PORT"},
 		{text: "tcp:127.0.0.1:80", err: "want tcp://IP:PORT"},
 		{text: "tcp://localhost:80", err: "want tcp://IP:PORT"},
@@ -55,7 +60,7 @@ func TestParseAddress(t *testing.T) {
 }
 
 func FuzzAddress(f *testing.F) {
-	for _, seed := range []string{"tcp://127.0.0.1:80", "tcp://[::ffff:1.2.3.4]:1", "tcp://[fe80::1%2]:80", "unix:///a", "unix:@a", "unix://@a", "unix:@@"} {
+	for _, seed := range []string{"tcp://127.0.0.1:80", "tcp://[::ffff:1.2.3.4]:1", "tcp://[fe80::1%2]:80", "unix:///a", "unix:@a", "unix://@a", "unix:@@", "fd://@a", "fd:///a", "udp://[::]:1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -40,3 +40,68 @@ func TestSocketsExample(t *testing.T) {
 	}
 	s.stop()
 }
+
+// TestPassedSockets has sockets made before the supervisor, as systemd makes them. Who connects while nobody listens waits
+// in the kernel.
+func TestPassedSockets(t *testing.T) {
+	s := prepare(t, nobody(), `
+[app.net.handler.upper]
+exec = ["bin/upper"]
+life = "resident"
+handover = "direct"
+[app.net.event.lines]
+type = "socket.read"
+listen = "fd://web"
+frame = "line"
+handler = "upper"
+[app.net.event.datagrams]
+type = "socket.read"
+listen = "fd://log"
+frame = "datagram"
+handler = "upper"
+[app.net.event.nothing]
+type = "socket.accept"
+listen = "fd://nothing"
+handler = { agent = "callback", call = "log" }
+`)
+	var web []string
+	for range 2 {
+		l := must(net.Listen("tcp", "127.0.0.1:0"))
+		defer l.Close()
+		web = append(web, l.Addr().String())
+		s.pass = append(s.pass, must(l.(*net.TCPListener).File()))
+	}
+	log := must(net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}))
+	defer log.Close()
+	s.pass, s.name = append(s.pass, must(log.File())), "web:web:log"
+	for _, f := range s.pass {
+		defer f.Close()
+	}
+	early := must(net.Dial("tcp", web[0]))
+	defer early.Close()
+	s.run()
+	if answer, err := talk(early, "early\n"); answer != "EARLY\n" {
+		t.Errorf("%q, %v", answer, err)
+	}
+	if answer, err := converse("tcp", web[1], "second\n"); answer != "SECOND\n" {
+		t.Errorf("%q, %v", answer, err)
+	}
+	c := must(net.Dial("udp", log.LocalAddr().String()))
+	defer c.Close()
+	answer := make([]byte, 16)
+	c.SetDeadline(time.Now().Add(patience)) //nolint:errcheck // then a failure takes longer
+	c.Write([]byte("hello"))                //nolint:errcheck // the answer tells
+	if n, err := c.Read(answer); string(answer[:n]) != "HELLO" {
+		t.Errorf("%q, %v", answer[:n], err)
+	}
+	s.log.await(t, "cannot start", "job=net/nothing", "no socket of that name was passed on")
+
+	s.must("ctl", "stop", "net/lines")
+	late := must(net.Dial("tcp", web[0]))
+	defer late.Close()
+	s.must("ctl", "start", "net/lines")
+	if answer, err := talk(late, "late\n"); answer != "LATE\n" {
+		t.Errorf("%q, %v", answer, err)
+	}
+	s.stop()
+}

@@ -23,6 +23,8 @@ type supervisor struct {
 	cmd  *exec.Cmd
 	log  *journal
 	born time.Time
+	pass []*os.File // sockets that it is passed, as systemd would
+	name string     // LISTEN_FDNAMES
 	done chan error
 }
 
@@ -87,6 +89,11 @@ func (s *supervisor) launch() {
 	cmd, done := s.command("run"), make(chan error, 1)
 	s.cmd, s.done, s.log, s.born = cmd, done, newJournal(), time.Now()
 	cmd.Stderr = s.log
+	if s.pass != nil {
+		cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`}, cmd.Args...)
+		cmd.Env = append(cmd.Env, "LISTEN_FDS="+itoa(len(s.pass)), "LISTEN_FDNAMES="+s.name)
+		cmd.ExtraFiles = s.pass
+	}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -16,18 +16,17 @@ const (
 	EADDRINUSE   = unix.EADDRINUSE
 )
 
-// ListenTCP makes a listening TCP socket that accepts without blocking. An IPv6 wildcard takes IPv4 too.
-func ListenTCP(addr netip.AddrPort, backlog int) (fd int, err error) {
-	if fd, err = bindIP(addr, unix.SOCK_STREAM); err != nil {
-		return -1, err
-	}
-	return listen(fd, backlog)
+// BindTCP makes a bound TCP socket, of which several may share an address with reusePort. An IPv6 wildcard takes IPv4 too.
+func BindTCP(addr netip.AddrPort, reusePort bool) (fd int, err error) {
+	return bindIP(addr, unix.SOCK_STREAM, reusePort)
 }
 
-// BindUDP makes a UDP socket. An IPv6 wildcard takes IPv4 too.
-func BindUDP(addr netip.AddrPort) (fd int, err error) { return bindIP(addr, unix.SOCK_DGRAM) }
+// BindUDP is BindTCP for datagrams.
+func BindUDP(addr netip.AddrPort, reusePort bool) (fd int, err error) {
+	return bindIP(addr, unix.SOCK_DGRAM, reusePort)
+}
 
-func bindIP(addr netip.AddrPort, kind int) (fd int, err error) {
+func bindIP(addr netip.AddrPort, kind int, reusePort bool) (fd int, err error) {
 	family, sa := unix.AF_INET, unix.Sockaddr(nil)
 	if addr.Addr().Is4() {
 		sa = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
@@ -38,43 +37,21 @@ func bindIP(addr netip.AddrPort, kind int) (fd int, err error) {
 		}
 		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Port: int(addr.Port()), ZoneId: zone, Addr: addr.Addr().As16()}
 	}
-	options := []option{}
-	if kind == unix.SOCK_STREAM { // two UDP sockets with it would take each other's datagrams
-		options = append(options, option{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1})
+	if fd, err = newSocket(family, kind); err != nil {
+		return -1, err
 	}
-	if family == unix.AF_INET6 {
-		options = append(options, option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0})
-	}
-	return bind(family, kind, sa, options...)
-}
-
-// UnixKind is the kind of a unix socket, man 7 unix.
-type UnixKind int
-
-// The kinds.
-const (
-	UnixStream   UnixKind = unix.SOCK_STREAM
-	UnixPacket   UnixKind = unix.SOCK_SEQPACKET // connections that keep the bounds of messages
-	UnixDatagram UnixKind = unix.SOCK_DGRAM
-)
-
-// ListenUnix makes a unix socket that accepts without blocking, or that receives datagrams; a leading @ is the abstract
-// namespace.
-func ListenUnix(path string, kind UnixKind, backlog int) (fd int, err error) {
-	if fd, err = bind(unix.AF_UNIX, int(kind), &unix.SockaddrUnix{Name: path}); err != nil || kind == UnixDatagram {
-		return fd, err
-	}
-	return listen(fd, backlog)
-}
-
-type option struct{ level, name, value int }
-
-func bind(family, kind int, sa unix.Sockaddr, options ...option) (fd int, err error) {
-	fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	for _, o := range options {
+	for _, o := range []struct {
+		wanted      bool
+		level, name int
+		value       int
+	}{
+		{kind == unix.SOCK_STREAM, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}, // two UDP sockets would take each other's datagrams
+		{reusePort, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1},
+		{family == unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0},
+	} {
+		if !o.wanted {
+			continue
+		}
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
 			unix.Close(fd)
 			return -1, os.NewSyscallError("setsockopt", err)
@@ -87,13 +64,68 @@ func bind(family, kind int, sa unix.Sockaddr, options ...option) (fd int, err er
 	return fd, nil
 }
 
-func listen(fd, backlog int) (int, error) {
-	if err := unix.Listen(fd, backlog); err != nil {
+// UnixKind is the kind of a unix socket, man 7 unix.
+type UnixKind int
+
+// The kinds.
+const (
+	UnixStream   UnixKind = unix.SOCK_STREAM
+	UnixPacket   UnixKind = unix.SOCK_SEQPACKET // connections that keep the bounds of messages
+	UnixDatagram UnixKind = unix.SOCK_DGRAM
+)
+
+// BindUnix makes a bound unix socket; a leading @ is the abstract namespace. Its file is never open to more than mode
+// says: bind makes it with the mode of the socket, less the umask (net/unix/af_unix.c, unix_bind_bsd).
+func BindUnix(path string, kind UnixKind, mode uint32) (fd int, err error) {
+	if fd, err = newSocket(unix.AF_UNIX, int(kind)); err != nil {
+		return -1, err
+	}
+	if err = os.NewSyscallError("fchmod", unix.Fchmod(fd, mode)); err == nil {
+		err = os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	}
+	if err != nil {
 		unix.Close(fd)
-		return -1, os.NewSyscallError("listen", err)
+		return -1, err
 	}
 	return fd, nil
 }
+
+func newSocket(family, kind int) (fd int, err error) {
+	fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	return fd, os.NewSyscallError("socket", err)
+}
+
+// Listen has a bound socket take connections, so many of which may wait.
+func Listen(fd, backlog int) error { return os.NewSyscallError("listen", unix.Listen(fd, backlog)) }
+
+// SocketKind is what a socket is that somebody else made.
+type SocketKind struct {
+	IP        bool // TCP or UDP, else unix
+	Listens   bool
+	Datagrams bool // without connections
+	Packets   bool // keeps the bounds of messages
+}
+
+// KindOf tells what a socket is, man 7 socket.
+func KindOf(fd int) (k SocketKind, err error) {
+	var values [3]int
+	for i, name := range [...]int{unix.SO_DOMAIN, unix.SO_TYPE, unix.SO_ACCEPTCONN} {
+		if values[i], err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, name); err != nil {
+			return k, os.NewSyscallError("getsockopt", err)
+		}
+	}
+	k.IP = values[0] == unix.AF_INET || values[0] == unix.AF_INET6
+	if !k.IP && values[0] != unix.AF_UNIX {
+		return k, unix.EAFNOSUPPORT
+	}
+	k.Datagrams = values[1] == unix.SOCK_DGRAM
+	k.Packets = values[1] != unix.SOCK_STREAM
+	k.Listens = values[2] != 0
+	return k, nil
+}
+
+// DoNotBlock has calls on a descriptor fail instead of wait, for all who share it (man 2 fcntl, O_NONBLOCK).
+func DoNotBlock(fd int) error { return unix.SetNonblock(fd, true) }
 
 func zoneID(zone string) (uint32, error) {
 	if zone == "" {
