@@ -9,7 +9,7 @@ PEERS    ?= ucspi-tcp openbsd-inetd nginx-light fcgiwrap inotify-tools socat sys
 AEM_TEST_NOSKIP ?= $(if $(filter 0,$(shell id -u)),1)
 export AEM_TEST_NOSKIP
 
-.PHONY: build demo check test test-root lint fuzz bench generate
+.PHONY: build demo check test test-vm test-root lint fuzz bench generate
 
 build:
 	CGO_ENABLED=0 $(GO) build -o bin/ ./cmd/aem-exec ./examples/handlers/...
@@ -26,6 +26,10 @@ check:
 
 test: check
 	$(GO) test -race ./...
+
+# The tests under other kernels, in emulated guests: GUESTS="old" names some (test/vm).
+test-vm:
+	$(GO) run ./test/vm $(GUESTS)
 
 # For a user who may use sudo: the tests are built as the user and run as root.
 test-root:

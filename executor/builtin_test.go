@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +28,9 @@ func TestLog(t *testing.T) {
 			a := activation("", aem.Fact{Name: "topic", Value: "a/t"})
 			a.Event.Count = 7
 			got := d.outcome(p, a)
-			records := book.records(t)
+			records := slices.DeleteFunc(book.records(t), func(r record) bool {
+				return r["took"] != nil // a busy machine's callback kept the loop, which is told too
+			})
 			if c.fails != "" {
 				if got.Outcome != aem.Failed || !strings.Contains(got.Err, c.fails) || len(records) != 0 {
 					t.Errorf("%v %q, logged %v", got.Outcome, got.Err, records)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
 // TestDispatchAllocatesNothing counts what one event more costs in memory, from its publication to its fate.
@@ -32,7 +33,7 @@ func TestDispatchAllocatesNothing(t *testing.T) {
 						}
 					})
 					for r.counts("a/t").Waiting > 0 {
-						time.Sleep(10 * time.Millisecond) // each look allocates too
+						time.Sleep(aemtest.Slow(10 * time.Millisecond)) // each look allocates too
 					}
 				}
 			}

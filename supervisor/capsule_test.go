@@ -89,7 +89,7 @@ func TestIdleLiarIsToldAndNotMadeAgainAtOnce(t *testing.T) {
 	for name, want := range map[string]string{"garbage": "reason=channel: read message", "mute": "reason=hello: it said no hello"} {
 		t.Run(name, func(t *testing.T) {
 			h := role(t, name)
-			h.Life, h.Size, h.ReadyTimeout = executor.Resident, 1, 50*time.Millisecond
+			h.Life, h.Size, h.ReadyTimeout = executor.Resident, 1, aemtest.Slow(50*time.Millisecond)
 			h.Restart = executor.Backoff{First: time.Minute, Factor: 1, Max: time.Minute}
 			r := startRun(t, nil, topicApp(h))
 			r.logged("handler h was ended: ")

@@ -94,7 +94,7 @@ func TestLimitReachedOftenIsToldAtMostOnceInAWhile(t *testing.T) {
 	n.await(t, 1)
 	r.ask(func() {
 		g := &r.apps[1].gauges.activations
-		if g.Reached < 10 || !g.again || !g.quiet.Set() {
+		if g.Reached < 3 || !g.again || !g.quiet.Set() {
 			t.Errorf("reached %d times, to be told again: %v", g.Reached, g.again)
 		}
 		g.quiet.Stop() // as if the time were over

@@ -11,6 +11,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
 	hd "github.com/aem-exec/aem-exec/handler"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -60,8 +61,9 @@ func TestHandlersOwnAllocator_R089_R161(t *testing.T) {
 					t.Errorf("more than its arena: %s %s", fate.Outcome, fate.Reason)
 				}
 				r.logged("do not fit an arena of at most 4194304 (arena.alloc)")
-				r.publishAll("a/t", 100)
-				if c := r.until("a/t", "done", func(c aem.Counts) bool { return c.Done == 105 }); c.Failed != 1 {
+				more := aemtest.Few(100)
+				r.publishAll("a/t", more)
+				if c := r.until("a/t", "done", func(c aem.Counts) bool { return c.Done == uint64(5+more) }); c.Failed != 1 {
 					t.Errorf("books %+v", c)
 				}
 			})
@@ -77,14 +79,14 @@ func TestAllocatorsAtFault_R089(t *testing.T) {
 		reason     aem.Reason
 	}{
 		{"nowhere", "its allocator has no room for 4 bytes of data", aem.ReasonHandler},
-		{"dither", "it did not say within 100ms where its event is to land", aem.ReasonChannel},
+		{"dither", fmt.Sprintf("it did not say within %v where its event is to land", aemtest.Slow(100*time.Millisecond)), aem.ReasonChannel},
 		{"fall", "panic: no scheme", aem.ReasonExit},
 		{"size", "handler.InMemory", aem.ReasonHello},
 	} {
 		t.Run(c.role, func(t *testing.T) {
 			h := role(t, c.role)
 			h.Life, h.Size, h.Alloc, h.Retries = executor.Resident, 1, executor.AppAlloc, 1
-			h.ReadyTimeout, h.KillAfter = 100*time.Millisecond, 100*time.Millisecond
+			h.ReadyTimeout, h.KillAfter = aemtest.Slow(100*time.Millisecond), aemtest.Slow(100*time.Millisecond)
 			if c.reason == aem.ReasonHello {
 				h.Life = executor.Cold // its event waits for no hello of another
 			}
@@ -93,7 +95,7 @@ func TestAllocatorsAtFault_R089(t *testing.T) {
 			r.ask(func() { r.publish("a/t", []byte("data")) })
 			for range 5 {
 				began := time.Now()
-				if fate := r.emit("good/t", ""); fate.Outcome != "done" || time.Since(began) > time.Second {
+				if fate := r.emit("good/t", ""); fate.Outcome != "done" || time.Since(began) > aemtest.Slow(time.Second) {
 					t.Errorf("the other app: %s after %v", fate.Outcome, time.Since(began))
 				}
 			}

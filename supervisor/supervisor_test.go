@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -26,10 +25,10 @@ var programs = sync.OnceValues(func() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "aem-supervisor-test-"); err != nil {
 		return "", err
 	}
-	if out, err := exec.Command("go", "build", "-o", dir, "../examples/handlers/...").CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("build handlers: %v\n%s", err, out)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return dir, err
 	}
-	return dir, os.Chmod(dir, 0o755)
+	return aemtest.GoPrograms(dir, "../examples/handlers/...")
 })
 
 // program is the path of an example handler.
@@ -210,7 +209,7 @@ func TestEchoThroughEveryLife_R085_R090(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			addr := tcpAddress(t)
 			r := startRun(t, nil, testApp("web", []executor.Spec{h}, event("hello", source.Accept{Listen: []source.Address{addr}}, "echo")))
-			const connections = 200
+			connections := aemtest.Few[uint64](200)
 			var clients sync.WaitGroup
 			places := make(chan struct{}, 32)
 			for i := range connections {

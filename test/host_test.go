@@ -3,10 +3,11 @@ package test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
 // programsDir is where this run of the tests has the programs that it builds.
@@ -24,9 +25,8 @@ var buildPrograms = sync.OnceValue(func() error {
 		{fmt.Sprintf("-race=%v", raceEnabled), "../cmd/aem-exec"},
 		{"../examples/handlers/..."},
 	} {
-		args = append([]string{"build", "-o", programsDir() + "/"}, args...)
-		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("go %v: %v\n%s", args, err, out)
+		if _, err := aemtest.GoPrograms(programsDir(), args...); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"executor"},
 	{"supervisor"},
 	{"config"},
-	{"cmd/*", "examples/*", "examples/handlers/*", "bench", "bench/*", "policy/internal/gensyscalls", "internal/aemtest", "internal/agenttest", "test", "test/*"},
+	{"cmd/*", "examples/*", "examples/handlers/*", "bench", "bench/*", "policy/internal/gensyscalls", "internal/aemtest", "internal/agenttest", "test", "test/*", "test/vm/*"},
 }
 
 // beside are the imports that are allowed inside a layer.
@@ -32,6 +32,8 @@ var beside = map[string][]string{
 	"internal/timing":    {"internal/sys"},
 	"internal/filewatch": {"internal/sys"},
 	"handler":            {"directcopy", "control"},
+	"test/vm":            {"test/vm/guest", "internal/aemtest"},
+	"test/vm/init":       {"test/vm/guest"},
 }
 
 // kernel is the package that one package of ours alone may import.

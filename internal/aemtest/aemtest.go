@@ -18,20 +18,32 @@ import (
 type Feature struct {
 	Name  string
 	Probe func() error // nil: the host has it
+	Where Where        // which of the machines that may not skip tests has it
+
+	program bool // of the distribution, not of the kernel
 }
+
+// Where says which machines must have a feature: those that run continuous integration, and the guests of test/vm.
+type Where uint8
+
+const (
+	Everywhere Where = iota
+	HostOnly         // as cgroup v1
+	GuestOnly        // as what containers are kept from
+)
 
 // The features tests ask for. A probe returns why the host lacks its feature.
 var (
-	Root = Feature{"root", func() error {
+	Root = Feature{Name: "root", Probe: func() error {
 		if os.Geteuid() != 0 {
 			return errors.New("the tests run without root")
 		}
 		return nil
 	}}
 	Python = Program("python3")
-	CC     = Program("cc")
+	CC     = compiler()
 
-	HugePages = Feature{"transparent huge pages", func() error {
+	HugePages = Feature{Name: "transparent huge pages", Probe: func() error {
 		_, err := os.Stat("/sys/kernel/mm/transparent_hugepage")
 		return err
 	}}
@@ -39,14 +51,24 @@ var (
 
 // Program is the feature of having a program in PATH.
 func Program(name string) Feature {
-	return Feature{"program " + name, func() error {
+	return Feature{Name: "program " + name, program: true, Probe: func() error {
 		_, err := exec.LookPath(name)
 		return err
 	}}
 }
 
+// compiler is the feature of having C programs.
+func compiler() Feature {
+	f := Program("cc")
+	if inGuest {
+		f.Probe = func() error { return nil }
+	}
+	return f
+}
+
 // Require skips the test, saying which feature is missing and why. With AEM_TEST_NOSKIP=1 a missing feature is a
-// failure, so that continuous integration cannot grow green by skipping.
+// failure, so that continuous integration cannot grow green by skipping; in a guest, that is so of what is missing in
+// its kernel.
 func Require(t testing.TB, features ...Feature) {
 	t.Helper()
 	for _, f := range features {
@@ -54,11 +76,20 @@ func Require(t testing.TB, features ...Feature) {
 		if err == nil {
 			continue
 		}
-		if os.Getenv("AEM_TEST_NOSKIP") == "1" {
+		if f.mustBeHere() {
 			t.Fatalf("missing feature %s: %v", f.Name, err)
 		}
 		t.Skipf("missing feature %s: %v", f.Name, err)
 	}
+}
+
+// mustBeHere reports whether the lack of a feature is a failure. A guest has no programs but those that it was given, and
+// its plan says who is root.
+func (f *Feature) mustBeHere() bool {
+	if inGuest {
+		return f.Where != HostOnly && !f.program && f.Name != Root.Name
+	}
+	return f.Where != GuestOnly && os.Getenv("AEM_TEST_NOSKIP") == "1"
 }
 
 // NoLeaks is TestMain's body: it runs the tests and fails the run when goroutines, descriptors or child processes

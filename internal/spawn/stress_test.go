@@ -3,7 +3,6 @@ package spawn
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -25,20 +24,17 @@ func small(t testing.TB) string {
 			t.Fatal(err)
 		}
 	}
-	path := filepath.Join(dir, "small")
-	const source = "#include <stdlib.h>\nint main(int n, char **args) { return n > 1 ? atoi(args[1]) : 0; }\n"
-	if err := os.WriteFile(path+".c", []byte(source), 0o600); err != nil {
+	path, err := aemtest.CProgram(dir, "testdata/small.c", "cc", "-O1", "-static")
+	if err != nil {
 		t.Fatal(err)
-	}
-	if out, err := exec.Command("cc", "-O1", "-static", "-o", path, path+".c").CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", path, err, out)
 	}
 	return path
 }
 
 // Four lanes make processes that must each get their own arguments, every other one failing, while the collector runs.
 func TestSpawnsUnderGarbageCollection(t *testing.T) {
-	const lanes, spawns = 4, 1000
+	const lanes = 4
+	spawns := aemtest.Few(1000)
 	spec := Spec{Path: small(t), Umask: -1, NoNewPrivs: true, Filter: answer(syscall.SYS_UMASK, retErrno)}
 	good, err := Compile(spec)
 	if err != nil {

@@ -2,7 +2,6 @@ package sdk
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,12 +39,7 @@ func compile(source string, compiler ...string) func() (string, error) {
 		if builtErr != nil {
 			return "", builtErr
 		}
-		program := filepath.Join(built, filepath.Base(source)+".out")
-		args := append(compiler[1:], "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-I", "../../sdk/c", "-o", program, source)
-		if out, err := exec.Command(compiler[0], args...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%s %v: %v\n%s", compiler[0], args, err, out)
-		}
-		return program, nil
+		return aemtest.CProgram(built, source, append(compiler, "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-I", "../../sdk/c")...)
 	})
 }
 
@@ -63,9 +57,12 @@ var (
 )
 
 // wholePerl is Perl with its core modules: distributions have a smaller one, too.
-var wholePerl = aemtest.Feature{Name: "program perl with its core modules", Probe: func() error {
-	return exec.Command("perl", "-MCompress::Zlib", "-e", "1").Run()
-}}
+var wholePerl = func() aemtest.Feature {
+	f := aemtest.Program("perl")
+	f.Name = "program perl with its core modules"
+	f.Probe = func() error { return exec.Command("perl", "-MCompress::Zlib", "-e", "1").Run() }
+	return f
+}()
 
 func cCommand(t testing.TB, source string) []string {
 	t.Helper()

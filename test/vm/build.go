@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/test/vm/guest"
+)
+
+// tested are the packages whose tests run in guests: those that ask the kernel for more than files. What only computes
+// for long is left out, because it takes many times as long in the emulator.
+var tested = []struct{ pkg, skip string }{
+	{"internal/sys", ""},
+	{"internal/spawn", ""},
+	{"limits", ""},
+	{"policy", "TestLongProgram"},
+	{"directcopy", "^TestGrow$"},
+	{"source", ""},
+	{"control", ""},
+	{"handler", "^TestGrow$"},
+	{"executor", ""},
+	{"supervisor", ""},
+	{"test/sdk", "^TestGrow$"},
+}
+
+// cPrograms are the sources of the C programs that those tests run.
+var cPrograms = []string{"internal/spawn/testdata/*.c", "examples/handlers/*/*.c", "test/sdk/testdata/*.c"}
+
+// hostPackages are the packages of the host whose programs those tests run. Debian cannot be without them.
+var hostPackages = []string{"coreutils", "dash", "util-linux"}
+
+// binaries is where the tests and programs are that were built for guests.
+type binaries struct{ dir string }
+
+// build builds for guests, statically: their files are no system to link against.
+func build(dir string) (*binaries, error) {
+	b := &binaries{dir}
+	packages := make([]string, len(tested))
+	for i, p := range tested {
+		packages[i] = "./" + p.pkg
+	}
+	for _, args := range [][]string{
+		append([]string{"test", "-c", "-ldflags=-s -w", "-o", b.tests("")}, packages...),
+		{"build", "-ldflags=-s -w", "-o", b.programs(""), "./cmd/aem-exec", "./examples/handlers/...", "./test/vm/init"},
+	} {
+		cmd := exec.Command("go", args...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("go %v: %v\n%s", args, err, out)
+		}
+	}
+	for _, pattern := range cPrograms {
+		sources, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, source := range sources {
+			if _, err := aemtest.CProgram(b.programs(""), source, "cc", "-O2", "-static", "-I", "sdk/c"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b, nil
+}
+
+func (b *binaries) tests(name string) string    { return filepath.Join(b.dir, "tests") + "/" + name }
+func (b *binaries) programs(name string) string { return filepath.Join(b.dir, "programs") + "/" + name }
+
+// tree is the files of a guest: the repository, the tests and programs, and what the tests use of this host.
+func (b *binaries) tree(k *guest.Kernel) (guest.Tree, error) {
+	t := guest.NewTree()
+	all := func(string) bool { return false }
+	folders := []struct {
+		name, host string
+		skip       func(string) bool
+	}{
+		{"source", ".", func(rel string) bool { return rel == ".git" || rel == "bin" || rel == "run" }},
+		{"tests", b.tests(""), all},
+		{aemtest.GuestPrograms, b.programs(""), all},
+	}
+	for _, f := range folders {
+		if err := t.Folder(f.name, filepath.Clean(f.host), f.skip); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range hostPackages {
+		if err := t.Programs(name); err != nil {
+			return nil, err
+		}
+	}
+	for _, file := range k.Modules {
+		if err := t.File(modulePath(file), file); err != nil {
+			return nil, err
+		}
+	}
+	for _, file := range []string{"/etc/passwd", "/etc/group"} {
+		if err := t.File(file, file); err != nil {
+			return nil, err
+		}
+	}
+	t.Text("etc/hosts", "127.0.0.1 localhost\n")
+	return t, t.File("init", b.programs("init"))
+}
+
+func modulePath(file string) string { return "/modules/" + filepath.Base(file) }
+
+// testBinary is the path in a guest of a package's tests.
+func testBinary(pkg string) string { return "/tests/" + filepath.Base(pkg) + ".test" }

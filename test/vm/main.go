@@ -1,0 +1,86 @@
+// Command vm runs tests under other kernels than the host's: `go run ./test/vm [GUEST...]`, or `make test-vm`. It builds the
+// tests here, boots each guest in an emulator, and fails as they do. Nothing is installed, and no root is needed.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/aem-exec/aem-exec/test/vm/guest"
+)
+
+// bootLimit ends a guest that hangs. The steps of its plan have limits of their own below it.
+const bootLimit = 15 * time.Minute
+
+// options are what the command line says.
+type options struct {
+	guests  []string // empty: all
+	steps   *regexp.Regexp
+	verbose bool
+}
+
+func main() {
+	o := options{steps: regexp.MustCompile("")}
+	flag.BoolVar(&o.verbose, "v", false, "show the whole console")
+	flag.Func("steps", "run only the steps whose names match this `pattern`", func(text string) (err error) {
+		o.steps, err = regexp.Compile(text)
+		return err
+	})
+	flag.Parse()
+	o.guests = flag.Args()
+	if err := missing(); err != nil {
+		fmt.Println("vm: SKIP:", err)
+		if os.Getenv("VM_REQUIRED") == "1" {
+			os.Exit(1)
+		}
+		return
+	}
+	if err := bootAll(o); err != nil {
+		fmt.Fprintln(os.Stderr, "vm:", err)
+		os.Exit(1)
+	}
+}
+
+// missing is what this host lacks to have guests.
+func missing() error {
+	for _, program := range []struct{ name, pkg string }{
+		{guest.Emulator, "qemu-system-x86"}, {"apt-get", "apt"}, {"dpkg-deb", "dpkg"}, {"cc", "gcc"},
+	} {
+		if _, err := exec.LookPath(program.name); err != nil {
+			return fmt.Errorf("%w (apt-get install --no-install-recommends %s)", err, program.pkg)
+		}
+	}
+	return nil
+}
+
+// bootAll boots the guests one after the other, whatever becomes of each.
+func bootAll(o options) error {
+	work, err := os.MkdirTemp("", "aem-vm-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	built, err := build(work)
+	if err != nil {
+		return err
+	}
+	var failed []string
+	for _, r := range runs {
+		if len(o.guests) > 0 && !slices.Contains(o.guests, r.name) {
+			continue
+		}
+		if err := r.boot(built, o); err != nil {
+			fmt.Printf("vm: %s: FAIL: %v\n", r.name, err)
+			failed = append(failed, r.name)
+		}
+	}
+	if failed != nil {
+		return fmt.Errorf("failed: %v", failed)
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/aem-exec/aem-exec/test/vm/guest"
+)
+
+// run is one guest and what happens in it.
+type run struct {
+	name  string
+	suite guest.Suite
+	steps func() []guest.Step
+}
+
+// runs are the kernels of the tests: one as new as there is, and the oldest that the project is for.
+var runs = []run{
+	{"new", guest.Suite{Name: "trixie-backports", Kernel: []guest.Package{
+		{Name: "linux-binary-7.2.12+deb13-cloud-amd64", Version: "7.2.12-1~bpo13+1",
+			SHA256: "aa6720823145e351d3c817c95fe58d89995a2bcba4978ad2418c36a1c272f795"},
+		{Name: "linux-modules-7.2.12+deb13-cloud-amd64", Version: "7.2.12-1~bpo13+1",
+			SHA256: "2f15b42b88ae56836b5fb3ac74c6cb795047891a5a25e5e69dedf8805b54017d"},
+	}}, steps},
+	{"old", guest.Suite{Name: "bookworm-security", Kernel: []guest.Package{
+		{Name: "linux-image-6.1.0-56-cloud-amd64", Version: "6.1.192-2",
+			SHA256: "e7d02b943971edcb8790e256c02cfab3bca6c3d37c1bf25392a57c71300615ee"},
+	}}, steps},
+}
+
+// slowness is how many times longer things may take in the emulator.
+const slowness = "10"
+
+// environment is that of every step.
+var environment = []string{
+	"PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", "HOME=/root", "TMPDIR=/tmp", "AEM_IN_VM=1", "AEM_SLOW=" + slowness,
+}
+
+// steps are the tests of each package, and of what depends on Yama, whose scope a kernel never takes back.
+func steps() []guest.Step {
+	return append(packageSteps(), yamaSteps()...)
+}
+
+func packageSteps() []guest.Step {
+	var steps []guest.Step
+	for _, p := range tested {
+		s := testStep(p.pkg, p.pkg)
+		if p.skip != "" {
+			s.Argv = append(s.Argv, "-test.skip="+p.skip)
+		}
+		steps = append(steps, s)
+	}
+	return steps
+}
+
+// yamaSteps runs the test of copies under each scope of Yama.
+func yamaSteps() []guest.Step {
+	var steps []guest.Step
+	for _, scope := range []string{"0", "1", "2", "3"} {
+		for _, uid := range []int{0, 65534} {
+			s := testStep(fmt.Sprintf("ptrace_scope %s as uid %d", scope, uid), "supervisor", "-test.run=^TestDirectCopyUnderYama$")
+			s.UID, s.Sysctl = uid, map[string]string{"kernel/yama/ptrace_scope": scope}
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+// testStep runs tests of a package, all of them without further arguments.
+func testStep(name, pkg string, args ...string) guest.Step {
+	const limit = 8 * time.Minute
+	argv := []string{testBinary(pkg), "-test.v", fmt.Sprintf("-test.timeout=%v", limit-10*time.Second)}
+	return guest.Step{Name: name, Dir: "/source/" + pkg, Argv: append(argv, args...), Env: environment, Timeout: limit}
+}
+
+// boot runs the guest.
+func (r run) boot(b *binaries, o options) error {
+	k, err := guest.FetchKernel(r.suite)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("vm: %s: Linux %s of %s\n", r.name, k.Version, r.suite.Name)
+	t, err := b.tree(k)
+	if err != nil {
+		return err
+	}
+	plan := guest.Plan{Steps: slices.DeleteFunc(r.steps(), func(s guest.Step) bool { return !o.steps.MatchString(s.Name) })}
+	for _, file := range k.Modules {
+		plan.Modules = append(plan.Modules, modulePath(file))
+	}
+	if err := t.AddPlan(plan); err != nil {
+		return err
+	}
+	initrd := filepath.Join(b.dir, r.name+".initrd")
+	if err := pack(t, initrd); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), bootLimit)
+	defer cancel()
+	c := &console{name: r.name, verbose: o.verbose}
+	err = guest.Machine{Image: k.Image, Initrd: initrd, Init: "/init", MemoryMiB: 2048}.Boot(ctx, c)
+	return c.end(err)
+}
+
+func pack(t guest.Tree, file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := t.Pack(f); err != nil {
+		return err
+	}
+	return f.Close()
+}
