@@ -82,7 +82,7 @@ func (c *processes) rehearse() error {
 func (c *processes) spawnSpec(path string) spawn.Spec {
 	s := spawn.Spec{
 		Path: path, Dir: c.pool.spec.Dir, Umask: c.pool.spec.Umask,
-		DropCaps: true, NoNewPrivs: true, Filter: c.work.Filter, Scheduling: c.pool.spec.Scheduling.ofProcess(),
+		DropCaps: true, NoNewPrivs: true, Filter: c.work.Filter, Shield: c.work.Group.LimitsMemory(), Scheduling: c.pool.spec.Scheduling.ofProcess(),
 	}
 	if who := c.work.Account; !who.Own {
 		s.Identity = &spawn.Identity{UID: who.UID, GID: who.GID, Groups: who.Groups}

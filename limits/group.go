@@ -129,6 +129,10 @@ func (g *Group) keep() error {
 // Without names the limits that the app goes on without, because the host lacks them and OnMissing names them.
 func (g *Group) Without() []string { return slices.Clone(g.without) }
 
+// LimitsMemory reports whether the kernel ends processes of the group when it needs more memory than it may have. No group
+// limits nothing.
+func (g *Group) LimitsMemory() bool { return g != nil && g.limited["memory"] != nil }
+
 // Kills reports whether the host has leaves, so that all processes of a slot can be found and killed.
 func (g *Group) Kills() bool { return g.keeper != nil }
 

@@ -199,6 +199,9 @@ func (s *Supervisor) announce() {
 		if int(a.work.Account.UID) == os.Geteuid() {
 			s.log.Warn("handlers run as the supervisor's own user: their limits are advisory", "app", a.spec.Name)
 		}
+		if shields, err := spawn.Shields(); a.work.Group.LimitsMemory() && err == nil && !shields {
+			s.log.Warn("without CAP_SYS_RESOURCE the kernel may end the supervisor when an app's memory runs out just as a process of it begins", "app", a.spec.Name)
+		}
 		s.reportTrouble(a.spec.Name, a.spec.Seccomp)
 		if !a.work.Group.Kills() {
 			s.log.Warn("no cgroup: what a handler leaves behind is killed by its process group, and as found under us", "app", a.spec.Name)

@@ -21,7 +21,6 @@ type hierarchy []string
 
 var (
 	unified = hierarchy{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"}
-	freezer = hierarchy{"/sys/fs/cgroup/freezer"}
 	pids    = hierarchy{"/sys/fs/cgroup/pids"}
 	memory  = hierarchy{"/sys/fs/cgroup/memory"}
 )
@@ -41,10 +40,14 @@ type group struct{ dir string }
 // newGroup makes a group that is removed with the test, which must leave it empty.
 func (h hierarchy) newGroup(t *testing.T) group {
 	t.Helper()
-	aemtest.Require(t, aemtest.Root, aemtest.Feature{Name: "cgroup " + h[0], Probe: func() error {
+	mounted := aemtest.Feature{Name: "cgroup " + h[0], Probe: func() error {
 		_, err := h.root()
 		return err
-	}})
+	}}
+	if len(h) == 1 {
+		mounted.Where = aemtest.HostOnly
+	}
+	aemtest.Require(t, aemtest.Root, mounted)
 	root, _ := h.root()
 	dir, err := os.MkdirTemp(root, "aem-spawn-test-")
 	if err != nil {
@@ -72,7 +75,7 @@ func (g group) write(t *testing.T, file, text string) {
 // await returns when a process is in the group.
 func (g group) await(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(aemtest.Slow(5 * time.Second)); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if procs, _ := os.ReadFile(filepath.Join(g.dir, "cgroup.procs")); len(procs) > 0 {
 			return
 		}
@@ -80,14 +83,21 @@ func (g group) await(t *testing.T) {
 	t.Fatal("no process came into the group")
 }
 
+// awaitEmpty returns when no process is left in the group.
+func (g group) awaitEmpty(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(aemtest.Slow(5 * time.Second)); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if procs, err := os.ReadFile(filepath.Join(g.dir, "cgroup.procs")); err == nil && len(procs) == 0 {
+			return
+		}
+	}
+	t.Fatal("the group does not get empty")
+}
+
 // freeze makes the group one in which nothing runs, and thaws it with the test.
 func (g group) freeze(t *testing.T) (thaw func()) {
-	file, frozen, thawed := "cgroup.freeze", "1", "0"
-	if strings.HasPrefix(g.dir, freezer[0]) {
-		file, frozen, thawed = "freezer.state", "FROZEN", "THAWED"
-	}
-	g.write(t, file, frozen)
-	thaw = func() { g.write(t, file, thawed) }
+	g.write(t, "cgroup.freeze", "1")
+	thaw = func() { g.write(t, "cgroup.freeze", "0") }
 	t.Cleanup(thaw)
 	return thaw
 }
@@ -199,11 +209,11 @@ func TestHangingChildHoldsOnlyItsOwnDescriptors(t *testing.T) {
 	low := newPipe(t) // before the stage: its numbers are below the sets
 	below, above := newPipe(t), newPipe(t)
 	laneA, laneB := twoLanes(t, 2)
-	groupA, groupB := freezer.newGroup(t), freezer.newGroup(t)
+	groupA, groupB := unified.newGroup(t), unified.newGroup(t)
 	hang := func(lane *Lane, g group, fds ...int) (made <-chan result, thaw func()) {
 		thaw = g.freeze(t)
 		spec, vars := shell("exit 0")
-		vars.FDs, vars.Join = fds, []int{g.open(t, "tasks", os.O_WRONLY)}
+		vars.FDs, vars.Join = fds, []int{g.open(t, "cgroup.procs", os.O_WRONLY)}
 		made = lane.start(t, spec, vars)
 		g.await(t)
 		return made, thaw
@@ -241,7 +251,7 @@ func newPipe(t *testing.T) pipe {
 func (p pipe) wantEnd(t *testing.T) {
 	t.Helper()
 	p.w.Close()
-	p.r.SetReadDeadline(time.Now().Add(2 * time.Second))
+	p.r.SetReadDeadline(time.Now().Add(aemtest.Slow(2 * time.Second)))
 	if _, err := p.r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want the end of the pipe", err)
 	}

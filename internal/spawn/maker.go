@@ -55,7 +55,17 @@ func (m *Maker) Spawn(p *Plan, v Vars) (Child, error) {
 	if pid < 0 {
 		return Child{}, &StepError{Step: "clone3", Errno: syscall.Errno(-pid)}
 	}
-	return l.outcome(pid)
+	child, err := l.outcome(pid)
+	if err != nil || p.ownScore == nil {
+		return child, err
+	}
+	if err := m.unshield(p, pid, v.Cgroup); err != nil {
+		sys.PidfdSendSignal(child.PIDFD, syscall.SIGKILL) //nolint:errcheck // it may have ended by itself
+		sys.WaitPIDFD(child.PIDFD, false)                 //nolint:errcheck // nothing else waits for it
+		sys.Close(child.PIDFD)
+		return Child{}, fmt.Errorf("make process: %w", err)
+	}
+	return child, nil
 }
 
 // Rehearse makes a process that takes all steps of a plan and ends where it would execute its program, and reports the

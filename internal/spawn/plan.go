@@ -19,6 +19,7 @@ type Plan struct {
 	path, dir []byte // NUL-terminated; nil: leave
 	umask     int
 	scheduling
+	ownScore  []byte // oom_score_adj of a process that begins shielded; nil: it does not
 	rlimits   []rlimit
 	nofile    *sys.Rlimit
 	bounding  []int // capabilities to drop from the bounding set
@@ -63,6 +64,9 @@ func Compile(s Spec) (*Plan, error) {
 		p.dir = terminate(s.Dir)
 	}
 	if p.scheduling, err = s.Scheduling.compile(); err != nil {
+		return nil, fmt.Errorf("compile %s: %w", s.Path, err)
+	}
+	if err := p.setShield(&s, we); err != nil {
 		return nil, fmt.Errorf("compile %s: %w", s.Path, err)
 	}
 	p.setLimits(s.Rlimits)

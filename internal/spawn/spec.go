@@ -15,6 +15,7 @@ type Spec struct {
 	Identity   *Identity // nil leaves ours
 	DropCaps   bool      // no capability in any set
 	NoNewPrivs bool
+	Shield     bool     // the kernel must not end it for want of memory before it runs its program, where we may say so
 	Rlimits    []Rlimit // without RLIMIT_NOFILE here, it is what we were started with
 	Scheduling
 	Filter *Filter // nil: none; needs NoNewPrivs

@@ -51,6 +51,7 @@ type list struct {
 	text       []byte // arguments and environment
 	argv, envp []uintptr
 	listenPID  uintptr // where the digits go
+	shared     byte    // what Settle writes to
 }
 
 func (l *list) write(p *Plan, v *Vars) {

@@ -64,6 +64,7 @@ const (
 	SIG_SETMASK             = unix.SIG_SETMASK // man 2 sigprocmask
 	SECCOMP_SET_MODE_FILTER = unix.SECCOMP_SET_MODE_FILTER
 	CAP_SETPCAP             = unix.CAP_SETPCAP // man 7 capabilities
+	CAP_SYS_RESOURCE        = unix.CAP_SYS_RESOURCE
 	PRIO_PROCESS            = unix.PRIO_PROCESS
 	IOPRIO_WHO_PROCESS      = 1 // linux/ioprio.h
 	O_WRONLY                = unix.O_WRONLY
