@@ -23,6 +23,9 @@ type Key struct {
 	Meaning string `json:"meaning"`
 }
 
+// Connects reports whether events of a type bring a connection.
+func Connects(typ string) bool { return typ == acceptType }
+
 // EventTypes are the types that are supported, in the order of the table.
 func EventTypes() []EventType {
 	var all []EventType

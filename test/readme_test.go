@@ -6,33 +6,64 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
-// TestReadmeWalk makes the handler that the README shows, word by word, and connects to it.
+// TestReadmeWalk makes the handler that the README shows in each language, word by word, and connects to it.
 func TestReadmeWalk(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	aemtest.Require(t, aemtest.CC, aemtest.Python)
+	text, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(program, []byte(block(t, string(readme), "go")), 0o600); err != nil {
-		t.Fatal(err)
+	readme := string(text)
+	for _, c := range []struct {
+		language, file string
+		build          []string // with the file behind it
+		change         *strings.Replacer
+	}{
+		{"go", "main.go", []string{"go", "build", "-o", "bin/greet"}, strings.NewReplacer()},
+		{"c", "greet.c", []string{"cc", "-I", "sdk/c", "-o", "bin/greet"}, strings.NewReplacer()},
+		{"python", "greet.py", nil, strings.NewReplacer("bin/greet", "./greet.py")},
+		{"sh", "greet.sh", nil, strings.NewReplacer("bin/greet", "./greet.sh", `life     = "capsule"`, "", `"direct"`, `"socket"`)},
+	} {
+		t.Run(c.language, func(t *testing.T) {
+			s := prepare(t, myself(), "")
+			t.Setenv("STATE_DIRECTORY", s.path("state")) // the README's file leaves it to the user's default
+			if err := os.WriteFile(s.path(c.file), []byte(block(t, readme, c.language)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for link, target := range map[string]string{"sdk": "../sdk", "aem.py": "../sdk/python/aem.py"} {
+				target, err := filepath.Abs(target)
+				if err == nil {
+					err = os.Symlink(target, s.path(link))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.build != nil {
+				build := exec.Command(c.build[0], append(c.build[1:], s.path(c.file))...)
+				if build.Dir = s.dir; c.language == "go" {
+					build.Dir, build.Args[3] = "", s.path("bin/greet") // our module is here
+				}
+				if out, err := build.CombinedOutput(); err != nil {
+					t.Fatalf("build the README's handler: %v\n%s", err, out)
+				}
+			}
+			address := freeAddress(t)
+			s.write("aem.toml", c.change.Replace(strings.ReplaceAll(block(t, readme, "toml"), "127.0.0.1:7070", address)))
+			if out := s.must("check"); !strings.HasSuffix(out, "aem.toml: ok, 1 job in 1 app\n") {
+				t.Error(out)
+			}
+			s.run()
+			if got, err := converse("tcp", address, ""); err != nil || !strings.HasPrefix(got, "hello 127.0.0.1:") || !strings.Contains(got, ", you are event ") {
+				t.Errorf("greet: %q, %v", got, err)
+			}
+			s.stop()
+		})
 	}
-	s := prepare(t, myself(), "")
-	t.Setenv("STATE_DIRECTORY", s.path("state")) // the README's file leaves it to the user's default
-	if out, err := exec.Command("go", "build", "-o", s.path("bin/greet"), program).CombinedOutput(); err != nil {
-		t.Fatalf("build the README's handler: %v\n%s", err, out)
-	}
-	address := freeAddress(t)
-	s.write("aem.toml", strings.ReplaceAll(block(t, string(readme), "toml"), "127.0.0.1:7070", address))
-	if out := s.must("check"); !strings.HasSuffix(out, "aem.toml: ok, 1 job in 1 app\n") {
-		t.Error(out)
-	}
-	s.run()
-	if got, err := converse("tcp", address, ""); err != nil || !strings.HasPrefix(got, "hello 127.0.0.1:") || !strings.Contains(got, ", you are event ") {
-		t.Errorf("greet: %q, %v", got, err)
-	}
-	s.stop()
 }
 
 // block is the one fenced block of a language in a text.
