@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,17 +13,18 @@ import (
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
-// judge answers a call by reading the profile from its start, for a kernel of x86_64: what Compile must agree with.
-func judge(p *specs.LinuxSeccomp, c call) uint32 {
+// judge answers a call by reading the profile from its start, for a kernel of an architecture: what Compile must agree
+// with.
+func judge(p *specs.LinuxSeccomp, native Arch, c call) uint32 {
 	a, ok := ArchOf(c.audit, int(c.nr))
-	listed := a == X86_64
+	listed := a == native
 	for _, name := range p.Architectures {
-		listed = listed || string(name) == a.Name()
+		listed = listed || string(name) == a.Name() && slices.Contains(kernels[native], a)
 	}
 	name := SyscallName(a, int(c.nr))
 	otherwise := errnoAnswer(p.DefaultAction, p.DefaultErrnoRet)
 	nameless := strings.HasPrefix(name, "syscall ")
-	if c.audit == sys.AUDIT_ARCH_X86_64 && c.nr == nobody || ok && listed && nameless && c.nr-archInfo[a].base > 471 {
+	if c.audit == sys.AUDIT_ARCH_X86_64 && native == X86_64 && c.nr == nobody || ok && listed && nameless && c.nr-archInfo[a].base > 471 {
 		switch p.DefaultAction {
 		case specs.ActAllow, specs.ActLog, specs.ActTrace:
 			return otherwise
@@ -73,7 +75,7 @@ func allPass(args []specs.LinuxSeccompArg, values [argsMax]uint64, a Arch) bool 
 	held := 0
 	for _, arg := range args {
 		seen[arg.Index]++
-		if holds(arg, values[arg.Index], a == X86_64) {
+		if holds(arg, values[arg.Index], archInfo[a].wide) {
 			held++
 		}
 	}
@@ -182,7 +184,7 @@ func agree(t *rapid.T) {
 	vm := machine(t, prog)
 	for range 20 {
 		c := drawCall(t)
-		want := judge(p, c)
+		want := judge(p, X86_64, c)
 		if profile.LogOnly && want != allow {
 			want = record
 		}
@@ -260,7 +262,7 @@ func TestLongProgram(t *testing.T) {
 		}
 		vm := machine(t, prog)
 		check := func(c call) {
-			if got, want := run(t, vm, c), judge(p, c); got != want {
+			if got, want := run(t, vm, c), judge(p, X86_64, c); got != want {
 				t.Fatalf("%d rules: %+v answers %#x, want %#x", length, c, got, want)
 			}
 		}

@@ -47,6 +47,9 @@ var armCalls = strings.Fields("breakpoint cacheflush usr26 usr32 set_tls get_tls
 // armFirst is the number of the first call of armCalls, __ARM_NR_BASE + 1.
 const armFirst = 0x0f0001
 
+// markers are constants of the headers that are no system calls.
+var markers = strings.Fields("arch_specific_syscall syscall_mask")
+
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("gensyscalls: ")
@@ -106,8 +109,9 @@ func readNumbers(file string) (map[string]int, error) {
 		}
 		name, isCall := strings.CutPrefix(spec.Names[0].Name, "SYS_")
 		value, isNumber := spec.Values[0].(*ast.BasicLit)
-		if isCall && isNumber {
-			calls[strings.ToLower(name)], err = strconv.Atoi(value.Value)
+		name = strings.ToLower(name)
+		if isCall && isNumber && !slices.Contains(markers, name) {
+			calls[name], err = strconv.Atoi(value.Value)
 		}
 		return err == nil
 	})
