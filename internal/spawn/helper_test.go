@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,11 +28,16 @@ var helpers = map[string]struct {
 	"same": {Spec{Identity: &Identity{UID: 1001, GID: 1001}, DropCaps: true, NoNewPrivs: true},
 		status("Uid", "CapPrm", "NoNewPrivs")},
 	"inherited": {Spec{}, "ulimit -Sn; " + status("SigIgn")},
+	"bare main": {Spec{DropCaps: true, NoNewPrivs: true}, status("CapBnd")},
 }
 
 // helper prints what the process printed, or why it was not made.
 func helper() int {
-	h := helpers[os.Getenv(helperEnv)]
+	mode := os.Getenv(helperEnv)
+	if mode == "bare main" {
+		giveUpBounding()
+	}
+	h := helpers[mode]
 	spec, vars := shell(h.script)
 	h.spec.Path, h.spec.Umask = spec.Path, spec.Umask
 	vars.FDs = []int{-1, 1, 1}
@@ -39,6 +45,17 @@ func helper() int {
 		fmt.Println(err)
 	}
 	return 0
+}
+
+// giveUpBounding leaves the main thread as a lane does that ran on it.
+func giveUpBounding() {
+	runtime.LockOSThread()
+	if sys.Gettid() != os.Getpid() {
+		fmt.Println("not the main thread")
+	}
+	for c := range 64 {
+		sys.DropBounding(c) //nolint:errcheck // there are not so many
+	}
 }
 
 func makeOne(spec Spec, vars Vars) error {
@@ -58,6 +75,7 @@ func makeOne(spec Spec, vars Vars) error {
 	defer lane.Close()
 	made := make(chan error, 1)
 	if !lane.Submit(func(m *Maker) {
+		m.DropBounding() //nolint:errcheck // who may not does not have to
 		child, err := m.Spawn(plan, vars)
 		if err == nil {
 			_, _, err = sys.WaitPIDFD(child.PIDFD, false)
@@ -100,6 +118,16 @@ func TestLimitAndSignalsOfTheStart(t *testing.T) {
 	}
 	if got, want := strings.TrimSpace(string(out)), "100\nSigIgn: 0000000000000000"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestMainThreadThatWasALane has a lane begin when the main thread has no bounding set any more: its own is there still.
+func TestMainThreadThatWasALane(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), helperEnv+"=bare main", "GORACE=atexit_sleep_ms=0")
+	if out, err := cmd.CombinedOutput(); string(out) != "CapBnd: 0000000000000000\n" {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -35,7 +35,7 @@ func readSelf() (self, error) {
 	}
 	slices.Sort(we.groups)
 
-	status, err := os.ReadFile("/proc/self/status")
+	status, err := os.ReadFile("/proc/thread-self/status") // the main thread may have been a lane's, which gave up its own
 	if err != nil {
 		return we, err
 	}
@@ -60,13 +60,13 @@ func (we *self) readSets(status string) error {
 		}
 		bits, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
 		if err != nil {
-			return fmt.Errorf("read /proc/self/status: %s: %w", key, err)
+			return fmt.Errorf("read own status: %s: %w", key, err)
 		}
 		*set = bits
 		delete(wanted, key)
 	}
 	for key := range wanted {
-		return fmt.Errorf("read /proc/self/status: no %s", key)
+		return fmt.Errorf("read own status: no %s", key)
 	}
 	return nil
 }
