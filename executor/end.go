@@ -51,8 +51,16 @@ func (p *process) reportLong() {
 
 func (p *process) notReady() {
 	p.why = aem.ReasonHello
-	p.detail = fmt.Sprintf("it said no hello within %v: handover = \"direct\" is for programs that use an SDK", p.crew.pool.spec.ReadyTimeout)
+	p.detail = fmt.Sprintf("it said no hello within %v: %s", p.crew.pool.spec.ReadyTimeout, p.helloFor())
 	p.terminate()
+}
+
+// helloFor is what a hello was awaited for.
+func (p *process) helloFor() string {
+	if p.larger > 0 {
+		return fmt.Sprintf("it was asked for a larger arena, for an event of %d bytes", p.larger)
+	}
+	return `handover = "direct" is for programs that use an SDK`
 }
 
 func (p *process) timedOut() {

@@ -109,7 +109,7 @@ func (p *process) fate(exit sys.Exit) ending {
 	if e.why == "" && p.mailbox != nil && !p.ready {
 		e.why = aem.ReasonHello
 		if e.detail == "" {
-			e.detail = "it ended before it said hello: handover = \"direct\" is for programs that use an SDK"
+			e.detail = "it ended before it said hello: " + p.helloFor()
 		}
 	}
 	if exit.Signal == syscall.SIGSYS {

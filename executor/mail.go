@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"syscall"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/directcopy"
@@ -122,7 +123,7 @@ func (p *process) grow(a *aem.Activation, size int) {
 		return
 	}
 	c.begin(a)
-	p.bound, p.used, p.ready = a, true, false
+	p.bound, p.used, p.ready, p.larger = a, true, false, size
 	c.unrest(p)
 	c.work.Alarms.After(&p.deadline, c.pool.spec.ReadyTimeout, p.notReady)
 }
@@ -178,7 +179,9 @@ func (p *process) Copied(err error) {
 	}
 	if err != nil {
 		r.Cancel()
-		p.lie(err)
+		if !errors.Is(err, syscall.ESRCH) { // else it has ended, and how tells more
+			p.lie(err)
+		}
 		return
 	}
 	last := &p.flights[len(p.flights)-1] // an event with a connection goes alone

@@ -28,6 +28,7 @@ type process struct {
 	flights []flight        // what it was given and has not answered, in that order
 	used    bool            // it was given an activation, or was made for one
 	ready   bool
+	larger  int  // bytes of an event that it was asked for a larger arena for, the last time
 	placing bool // its handler was asked where its flights are to land, and they have not
 	full    bool // its arena has no room until it answers
 	ending  bool

@@ -95,3 +95,17 @@ func TestArenaIsAccountedFor_R041(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswersInAnyOrder_R041 has blocks of all sizes end in another order than they began in.
+func TestAnswersInAnyOrder_R041(t *testing.T) {
+	h := role(t, "backwards")
+	h.Life, h.Size, h.ArenaSize = executor.Resident, 1, 1<<20
+	r := startRun(t, nil, topicApp(h))
+	const events = 400
+	for i := range events {
+		r.ask(func() { r.publish("a/t", make([]byte, i*7919%(150<<10))) })
+		if i%100 == 99 { // not more than the app may have
+			r.until("a/t", "done", func(c aem.Counts) bool { return c.Done == uint64(i+1) })
+		}
+	}
+}

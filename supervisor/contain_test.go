@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -209,4 +210,40 @@ func (r *run) killOne() int {
 		}
 	}
 	return 0
+}
+
+// TestAnotherUser_R055 copies into processes of another user, who can gain no privileges.
+func TestAnotherUser_R055(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	for _, way := range []executor.Copy{executor.DirectCopy, executor.SharedCopy} {
+		h := role(t, "self")
+		h.Copy, h.Exec = way, []string{forAnybody(t)}
+		a := topicApp(h)
+		a.User = "nobody"
+		r := startRun(t, nil, a)
+		for name, want := range map[string]string{"Uid": "65534 65534 65534 65534", "NoNewPrivs": "1", "CapPrm": "0000000000000000", "CapBnd": "0000000000000000"} {
+			if fate := r.emit("a/t", name); string(fate.Reply) != want {
+				t.Errorf("%s, %s: %s %s, reply %q, want %q", way, name, fate.Outcome, fate.Reason, fate.Reply, want)
+			}
+		}
+		r.stop()
+	}
+}
+
+// forAnybody is the test's own program where every user finds it.
+func forAnybody(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "aem-supervisor-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	self, err := os.ReadFile("/proc/self/exe")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "handler"), self, 0o755)
+	}
+	if err = errors.Join(err, os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "handler")
 }

@@ -18,7 +18,6 @@ import (
 // scheme is a handler's own: each block lies where the one before ended, its data at a page, and all is free again when
 // as many were given back as were given out.
 func scheme() *hd.Memory {
-	const page = 4096
 	m, live, top := new(hd.Memory), 0, 0
 	m.Alloc = func(size, dataAt int) (offset int, ok bool) {
 		if live == 0 {

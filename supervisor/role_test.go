@@ -3,11 +3,11 @@ package supervisor
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,6 +69,9 @@ var roles = map[string]func(){
 	"fall": func() {
 		hd.Run(landed, hd.InMemory(&hd.Memory{Alloc: func(int, int) (int, bool) { panic("no scheme") }}))
 	},
+	"backwards": backwards,
+	"self":      func() { hd.Run(self) },
+	"child":     func() { newRaw(1 << 16).ready(1) },
 	"deaf": func() { // from its first event on
 		hd.Run(func(_ context.Context, e *hd.Event) error {
 			syscall.Close(3)
@@ -148,23 +151,47 @@ func denied(_ context.Context, e *hd.Event) error {
 	return fmt.Errorf("personality: %w", errno)
 }
 
+// backwards takes what is there and answers it, the last first.
+func backwards() {
+	r := newRaw(1 << 20)
+	for r.ready(slots); ; {
+		number, _ := r.take()
+		numbers := []uint64{number}
+		for time.Sleep(time.Millisecond); r.word(rawHead).Load() != r.taken; {
+			number, _ = r.take()
+			numbers = append(numbers, number)
+		}
+		for _, number := range slices.Backward(numbers) {
+			r.answer(number, 1)
+		}
+	}
+}
+
+// self tells who the handler is and what it may.
+func self(_ context.Context, e *hd.Event) error {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(status)) {
+		if name, value, _ := strings.Cut(line, ":"); name == string(e.Data) {
+			return e.Reply([]byte(strings.Join(strings.Fields(value), " ")))
+		}
+	}
+	return hd.Fail(errors.New("no such line"))
+}
+
 // sticky says hello with an arena whose second page never comes: a userfaultfd holds it, and nobody answers.
 func sticky() {
 	const size = 256 << 10
-	arena, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
-	if err != nil {
-		panic(err)
-	}
+	arena := mapped(size, syscall.PROT_READ|syscall.PROT_WRITE)
 	arena[0] = 1 // the first page is there: the nonce and the block's header go into it
 	const userfaultfdNew, uffdioAPI, uffdioRegister = 0xaa00, 0xc018aa3f, 0xc020aa00
 	device, err := os.Open("/dev/userfaultfd") // root's; without a capability the system call gives none
-	if err != nil {
-		panic(err)
-	}
+	must(err)
 	uffd, _, errno := syscall.Syscall(syscall.SYS_IOCTL, device.Fd(), userfaultfdNew, 0)
 	api := [3]uint64{0xaa}
-	base := uint64(uintptr(unsafe.Pointer(&arena[0])))
-	register := [4]uint64{base + 4096, size - 4096, 1}
+	register := [4]uint64{at(arena) + page, size - page, 1}
 	if errno == 0 {
 		_, _, errno = syscall.Syscall(syscall.SYS_IOCTL, uffd, uffdioAPI, uintptr(unsafe.Pointer(&api)))
 	}
@@ -178,33 +205,20 @@ func sticky() {
 	accomplice := exec.Command("/bin/sleep", "2")
 	accomplice.ExtraFiles = []*os.File{os.NewFile(uffd, "uffd")}
 	accomplice.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := accomplice.Start(); err != nil {
-		panic(err)
-	}
-	message := func(kind uint16, body []byte) {
-		le := binary.LittleEndian
-		b := le.AppendUint32(nil, 'A'|'E'<<8|'M'<<16|'1'<<24)
-		b = le.AppendUint16(b, 1)
-		b = le.AppendUint16(b, kind)
-		b = le.AppendUint32(b, uint32(len(body)))
-		b = le.AppendUint32(b, 0)
-		syscall.Write(3, append(b, body...))
-	}
-	le := binary.LittleEndian
-	hello := le.AppendUint64(nil, base)
-	hello = le.AppendUint64(hello, size)
-	hello = le.AppendUint32(hello, uint32(os.Getpid()))
-	hello = le.AppendUint32(hello, uint32(syscall.Gettid()))
-	hello = le.AppendUint32(hello, 1)
-	message(1, le.AppendUint32(hello, 0))
-	syscall.Read(3, make([]byte, 64)) // look into your arena
-	message(2, arena[:16])
+	must(accomplice.Start())
+	r := newRaw(page)
+	r.arena = arena
+	r.ready(1)
 	time.Sleep(time.Hour)
 }
 
 // play plays the role that the environment names, if it names one.
 func play() {
-	if role := os.Getenv("AEM_TEST_ROLE"); role != "" {
+	role := os.Getenv("AEM_TEST_ROLE")
+	if name, ok := strings.CutPrefix(role, "liar "); ok {
+		playLiar(name)
+	}
+	if role != "" {
 		roles[role]()
 		os.Exit(0)
 	}
