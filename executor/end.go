@@ -89,6 +89,7 @@ func (p *process) end() {
 		return
 	}
 	p.leave()
+	p.deadline.Stop()
 	p.mailbox.Stop() //nolint:errcheck // a process that takes no message is killed after a while
 	p.crew.work.Alarms.After(&p.killing, p.crew.pool.spec.KillAfter, p.kill)
 }

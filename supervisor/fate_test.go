@@ -119,3 +119,15 @@ func TestSpawnFailureGivesTheAttemptBack_R049(t *testing.T) {
 		t.Errorf("the event was lost: %+v", c)
 	}
 }
+
+// TestAnsweredHandlerIsNotTimedOut has a handler answer, and not end when it is told to: its event's time is over then.
+func TestAnsweredHandlerIsNotTimedOut(t *testing.T) {
+	h := role(t, "linger")
+	h.Timeout, h.KillAfter = 50*time.Millisecond, 150*time.Millisecond
+	r := startRun(t, nil, topicApp(h))
+	if fate := r.emit("a/t", ""); fate.Outcome != "done" {
+		t.Errorf("fate %s %s", fate.Outcome, fate.Reason)
+	}
+	for deadline := time.Now().Add(30 * time.Second); r.alive() > 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+}

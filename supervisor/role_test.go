@@ -33,7 +33,10 @@ var roles = map[string]func(){
 		hd.Run(func(context.Context, *hd.Event) error { time.Sleep(20 * time.Millisecond); return nil })
 	},
 	"freeze": func() {
-		hd.Run(func(context.Context, *hd.Event) error { return syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
+		hd.Run(func(context.Context, *hd.Event) error {
+			defer time.Sleep(time.Hour) // the signal may come a little later
+			return syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		})
 	},
 	"mute":    func() { time.Sleep(time.Hour) },
 	"quit":    func() { fmt.Fprintln(os.Stderr, "no SDK here"); os.Exit(3) },
@@ -70,8 +73,12 @@ var roles = map[string]func(){
 		hd.Run(landed, hd.InMemory(&hd.Memory{Alloc: func(int, int) (int, bool) { panic("no scheme") }}))
 	},
 	"backwards": backwards,
-	"self":      func() { hd.Run(self) },
-	"child":     func() { newRaw(1 << 16).ready(1) },
+	"linger": func() {
+		takes(func(r *raw, number uint64) { r.answer(number, 1) })(newRaw(1 << 16))
+		time.Sleep(time.Hour)
+	},
+	"self":  func() { hd.Run(self) },
+	"child": func() { newRaw(1 << 16).ready(1) },
 	"deaf": func() { // from its first event on
 		hd.Run(func(_ context.Context, e *hd.Event) error {
 			syscall.Close(3)
