@@ -45,7 +45,7 @@ func Docs() []byte {
 	section(&b, "[supervisor]", supervisorKeys(new(supervisor.Options)))
 	a := new(app)
 	section(&b, "[app.NAME]", accountKeys(a))
-	section(&b, "[app.NAME.limits]", limitKeys(&a.Limits))
+	section(&b, "[app.NAME.limits]", limitKeys(a))
 	section(&b, "[app.NAME.policy]", policyKeys(&a.policy))
 	spec := new(executor.Spec)
 	section(&b, "[app.NAME.handler.HANDLER]", commonKeys(spec))

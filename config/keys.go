@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	"github.com/aem-exec/aem-exec/limits"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
@@ -58,7 +60,7 @@ func supervisorKeys(o *supervisor.Options) []key {
 
 func appKeys(a *app) []key {
 	return append(accountKeys(a),
-		key{"limits", table(limitKeys(&a.Limits)...), nil, "What the app may use."},
+		key{"limits", table(limitKeys(a)...), nil, "What the app may use."},
 		key{"policy", table(policyKeys(&a.policy)...), nil, "What its processes may do."},
 		key{"handler", named("handler", &a.handlerTables), nil, "The handlers, by name."},
 		key{"event", named("event", &a.eventTables), nil, "The events, by name."},
@@ -76,8 +78,9 @@ func accountKeys(a *app) []key {
 	}
 }
 
-func limitKeys(l *limits.Limits) []key {
-	return []key{
+func limitKeys(a *app) []key {
+	l := &a.Limits
+	counted := []key{
 		{"jobs", count(&l.Jobs, 1, 10_000_000), 1000, "Jobs registered at once: one for each event and handler."},
 		{"jobs_of", portions(&l.JobsOf), nil, "Of these, as `{ \"socket.*\" = 10, process = 5 }`: jobs of event types, or on agents."},
 		{"activations", count(&l.Activations, 1, 10_000_000), 256, "Activations that are not complete."},
@@ -87,6 +90,18 @@ func limitKeys(l *limits.Limits) []key {
 		{"types", texts(&l.Types, typePattern), nil, "Event types the app may register, as `timer` or `socket.*`. Default: all."},
 		{"agents", choices(&l.Agents, plain(agents)...), nil, "Agents its handlers may run on. Default: all."},
 		{"priority_max", count(&l.PriorityMax, 0, 31), 15, "The highest priority of its events."},
+	}
+	return slices.Concat(counted, cgroupKeys(a), []key{
+		{"resources", text(&a.resources), nil, "A JSON file in the form of LinuxResources of the OCI runtime specification, instead of `memory` to `unified`."},
+		{"on_missing", choices(&l.OnMissing, limits.Names[:]...).or("refuse", func() { l.OnMissing = nil }),
+			"refuse", "Limits the app goes on without on a host that lacks them."},
+	})
+}
+
+// cgroupKeys are those of the limits that a cgroup enforces.
+func cgroupKeys(a *app) []key {
+	l := &a.Limits
+	return []key{
 		{"memory", size(&l.Memory, 4096), nil, "Memory of all its processes."},
 		{"swap", size(&l.Swap, 0), nil, "Swap beside `memory`. Default: none."},
 		{"memory_high", size(&l.MemoryHigh, 4096), nil, "Memory from which on its processes are slowed down. Not on cgroup v1."},
@@ -98,8 +113,5 @@ func limitKeys(l *limits.Limits) []key {
 		{"io", disks(&l.IO), nil, "Limits of disks, as `{ \"/dev/vda\" = { rbps = \"10MiB\", wiops = 100 } }`: bytes (`rbps` `wbps`) and operations (`riops` `wiops`) a second, of the disk with this node or with this path in its file system. `weight`, 1 to 1000, is the share of busy disks; who has none has 100."},
 		{"hugetlb", hugePages(&l.HugeTLB), nil, "Huge pages by their size, as `{ \"2MB\" = \"64MiB\" }`."},
 		{"unified", rawFiles(&l.Unified), nil, "Texts for further files of cgroup v2, as `{ \"memory.zswap.max\" = \"0\" }`."},
-		{"resources", later, nil, "A file of OCI LinuxResources instead of `memory` and what follows it."},
-		{"on_missing", choices(&l.OnMissing, limits.Names[:]...).or("refuse", func() { l.OnMissing = nil }),
-			"refuse", "Limits the app goes on without on a host that lacks them."},
 	}
 }

@@ -31,7 +31,7 @@ var enforced = []limit{
 	{"memory_low", func(l Limits) bool { return l.MemoryLow > 0 }, memoryLowV2, memoryLowV1},
 	{"pids", func(l Limits) bool { return l.PIDs > 0 }, pidsV2, pidsV1},
 	{"cpu", func(l Limits) bool { return l.CPU > 0 }, cpuV2, cpuV1},
-	{"cpu_weight", func(l Limits) bool { return l.CPUWeight > 0 }, cpuWeightV2, cpuWeightV1},
+	{"cpu_weight", func(l Limits) bool { return l.CPUWeight > 0 || l.CPUShares > 0 }, cpuWeightV2, cpuWeightV1},
 	{"cpuset", func(l Limits) bool { return l.CPUSet != "" || l.MemorySet != "" }, cpusetV2, cpusetV1},
 	{"io", func(l Limits) bool { return len(l.IO.Devices) > 0 }, ioV2, ioV1},
 	{"io", func(l Limits) bool { return l.IO.Weight > 0 }, ioWeightV2, ioWeightV1},

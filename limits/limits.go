@@ -25,6 +25,7 @@ type Limits struct {
 	CPU        float64 // cores
 	CPUPeriod  int64   // µs in which they are counted; 0: the kernel's usual 100 ms
 	CPUWeight  int     // share of busy cores, 1 to 10000; who has none has 100
+	CPUShares  int     // the same as cgroup v1 counts it, 2 to 262144; who has none has 1024
 	CPUSet     string  // cores it may run on, as "0-1,4"
 	MemorySet  string  // memory nodes, as CPUSet
 	IO         IO

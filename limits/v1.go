@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -35,7 +36,7 @@ var (
 	})}
 	cpuWeightV1 = way{"cpu", "cpu.shares", false, v1("cpu", func(l Limits) specs.LinuxResources {
 		const each = 1024.0 / 100 // as kernel/sched/core.c makes shares of weights
-		shares := max(2, uint64(math.Round(float64(l.CPUWeight)*each)))
+		shares := cmp.Or(uint64(l.CPUShares), max(2, uint64(math.Round(float64(l.CPUWeight)*each))))
 		return specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: &shares}}
 	})}
 	cpusetV1 = way{"cpuset", "cpuset.cpus", false, v1("cpuset", func(l Limits) specs.LinuxResources {

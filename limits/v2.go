@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -34,7 +35,7 @@ var (
 		return cgroup2.Resources{CPU: &cgroup2.CPU{Max: cgroup2.NewCPUMax(&quota, &period)}}
 	})}
 	cpuWeightV2 = way{"cpu", "cpu.weight", false, v2(func(l Limits) cgroup2.Resources {
-		weight := uint64(l.CPUWeight)
+		weight := cmp.Or(uint64(l.CPUWeight), cgroup2.ConvertCPUSharesToCgroupV2Value(uint64(l.CPUShares)))
 		return cgroup2.Resources{CPU: &cgroup2.CPU{Weight: &weight}}
 	})}
 	cpusetV2 = way{"cpuset", "cpuset.cpus", false, confine}

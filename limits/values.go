@@ -33,6 +33,7 @@ func (l Limits) Values() (all []Value) {
 	add(l.PIDs > 0, "pids", l.PIDs)
 	add(l.CPU > 0, "cpu", l.CPU)
 	add(l.CPUWeight > 0, "cpu_weight", int64(l.CPUWeight))
+	add(l.CPUShares > 0, "cpu_weight.shares", int64(l.CPUShares))
 	add(l.CPUSet != "", "cpuset", l.CPUSet)
 	add(l.MemorySet != "", "cpuset.mems", l.MemorySet)
 	add(l.IO.Weight > 0, "io.weight", int64(l.IO.Weight))

@@ -65,6 +65,14 @@ func (r *Reader) token(path string) (json.Token, error) {
 
 // Object reads {...} with no other keys than those given, each at most once. A null is an empty one, as in Go's JSON.
 func Object(fields map[string]Value) Value {
+	return Map(func(key string) (Value, bool) {
+		read, known := fields[key]
+		return read, known
+	})
+}
+
+// Map reads {...} with the keys that entry knows, each at most once, as what it says.
+func Map(entry func(key string) (read Value, known bool)) Value {
 	return func(r *Reader, path string) error {
 		t, err := r.token(path)
 		if err != nil || t == nil {
@@ -75,7 +83,7 @@ func Object(fields map[string]Value) Value {
 		}
 		seen := map[string]bool{}
 		for r.dec.More() {
-			if err := r.field(path, fields, seen); err != nil {
+			if err := r.field(path, entry, seen); err != nil {
 				return err
 			}
 		}
@@ -84,7 +92,7 @@ func Object(fields map[string]Value) Value {
 	}
 }
 
-func (r *Reader) field(path string, fields map[string]Value, seen map[string]bool) error {
+func (r *Reader) field(path string, entry func(string) (Value, bool), seen map[string]bool) error {
 	at := r.next()
 	t, err := r.token(path)
 	if err != nil {
@@ -92,7 +100,7 @@ func (r *Reader) field(path string, fields map[string]Value, seen map[string]boo
 	}
 	key, ok := t.(string)
 	inner := Join(path, key)
-	switch read, known := fields[key]; {
+	switch read, known := entry(key); {
 	case !ok:
 		return &Mistake{path, at, "want a key in quotes"}
 	case !known:
@@ -124,6 +132,22 @@ func List[T any](dst *[]T, element func(*T) Value) Value {
 		}
 		_, err = r.token(path)
 		return err
+	}
+}
+
+// Boolean reads true or false.
+func Boolean(dst *bool) Value {
+	return func(r *Reader, path string) error {
+		t, err := r.token(path)
+		if err != nil {
+			return err
+		}
+		b, ok := t.(bool)
+		if !ok {
+			return Mistaken(path, "want true or false, not %s", describe(t))
+		}
+		*dst = b
+		return nil
 	}
 }
 
