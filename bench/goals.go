@@ -6,6 +6,7 @@ import "fmt"
 type goal struct {
 	most, least float64 // of the ratio; 0: no bound
 	value       bool    // the bound holds for the value, which is to be 0
+	worth       float64 // most of the value; 0: no bound
 }
 
 // goals are what the project wants of itself, by row.
@@ -27,6 +28,12 @@ var goals = map[string]goal{
 	"policy.call":             {most: 1.1},
 	"dispatch.allocs":         {value: true},
 	"files.missed":            {value: true},
+	"timer.add":               {least: 5},
+	"timer.cancel":            {least: 0.7},
+	"timer.fire":              {least: 1},
+	"timer.gc":                {most: 2},
+	"events.bytes":            {worth: 128},
+	"events.activate":         {most: 1.5},
 	"peers.cold":              {least: 0.9},
 	"peers.cold.nopolicy":     {least: 1},
 	"peers.capsule":           {least: 1.2},
@@ -39,6 +46,8 @@ func (g goal) String() string {
 	switch {
 	case g.value:
 		return "0"
+	case g.worth != 0:
+		return fmt.Sprintf("<= %v", g.worth)
 	case g.most != 0:
 		return fmt.Sprintf("<= %v", g.most)
 	case g.least != 0:
@@ -50,10 +59,12 @@ func (g goal) String() string {
 // verdict says in a word whether a row is where it is wanted.
 func (g goal) verdict(r *row) string {
 	switch {
-	case g == goal{}, !g.value && r.Ratio == nil:
+	case g.worth != 0 && r.Value <= g.worth:
+		return "met"
+	case g == goal{}, !g.value && g.worth == 0 && r.Ratio == nil:
 		return ""
 	case g.value && r.Value < 0.5, // background allocations of the runtime are no event's
-		!g.value && (g.most == 0 || *r.Ratio <= g.most) && (g.least == 0 || *r.Ratio >= g.least):
+		!g.value && g.worth == 0 && (g.most == 0 || *r.Ratio <= g.most) && (g.least == 0 || *r.Ratio >= g.least):
 		return "met"
 	}
 	return "not met"

@@ -19,8 +19,9 @@ import (
 // supervised is a supervisor embedded in this process, configured and commanded as any other.
 type supervised struct {
 	*control.Client
-	dir  string // of its control socket
-	stop func() error
+	embedded *supervisor.Supervisor
+	dir      string // of its control socket
+	stop     func() error
 }
 
 // app is the beginning of every configuration here: an app with counts, limits, a policy and an identity.
@@ -66,7 +67,7 @@ func (b *bench) supervise(events string, functions map[string]executor.Function)
 		cancel()
 		return nil, errors.Join(err, <-ended)
 	}
-	return &supervised{client, o.RuntimeDir, func() error {
+	return &supervised{client, s, o.RuntimeDir, func() error {
 		client.Close()
 		cancel()
 		return <-ended

@@ -89,21 +89,7 @@ func (d *decoder) source(a *app, e *event) {
 	states := func(key string) bool { return e.stated[key] != nil }
 	switch e.typeName {
 	case "timer":
-		times := 0
-		for _, key := range []string{"after", "every", "at", "cron"} {
-			if states(key) {
-				times++
-			}
-		}
-		if times != 1 {
-			d.errorf(e.at, "timer wants exactly one of after, every, at, cron")
-		}
-		if states("first") && !states("every") {
-			d.errorIn(e.at, "first", "first goes with every")
-		}
-		if !states("first") {
-			e.timer.First = e.timer.Every
-		}
+		d.timer(e)
 	case acceptType:
 		d.door(e, e.accept, e.accept.Listen)
 	case "file":

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/limits"
@@ -68,19 +67,7 @@ func (t eventType) factNames() []string {
 // eventTypes is the table of event types, bound to where the values of their keys go.
 func eventTypes(e *event) []eventType {
 	return []eventType{
-		{name: "timer", doc: "Time passes. Exactly one of `after` and `every`.", spec: func() source.Spec { return e.timer },
-			rules: object{"oneOf": []any{needs("after"), needs("every")}}, keys: []key{
-				{"after", duration(&e.timer.After, 1), nil, "Once, so long after the job's start."},
-				{"every", duration(&e.timer.Every, time.Millisecond), nil, "Again and again."},
-				{"first", duration(&e.timer.First, 0).or("now", func() { e.timer.First = 0 }), nil, "With `every`: when the first one is due. Default: after one period."},
-				{"at", later, nil, "Once, at a time of day."},
-				{"cron", later, nil, "At times of the calendar."},
-				{"clock", later, nil, "Which clock counts."},
-				{"zone", later, nil, "Time zone."},
-				{"missed", later, nil, "What happens to times that passed while nobody ran."},
-				{"dst", later, nil, "What happens to times that a clock change doubles or skips."},
-				{"jitter", later, nil, "Spread of the times."},
-			}},
+		timerType(e),
 		{name: acceptType, doc: "Somebody connects. Handovers `direct` and `socket`, or a callback or thread, and one handler.",
 			spec: func() source.Spec { return e.accept }, rules: needs("listen"), keys: slices.Concat([]key{
 				{"listen", addresses(&e.accept.Listen, "tcp", "unix", "unixpacket", "fd"), nil, "Where: `tcp://127.0.0.1:7007`, `tcp://[::]:80`, `unix:///run/x.sock`, `unix:@name`; `unixpacket:` for connections that keep the bounds of messages; `fd://name` for sockets that systemd or the like passes on under that name (`LISTEN_FDNAMES`). Required."},

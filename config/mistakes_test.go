@@ -177,7 +177,16 @@ aem.toml:5: app.web.event.e: unknown handler "a"`},
 aem.toml:9: app.web.event.hello.priority: want a whole number from 0 to 31`},
 	{text: strings.Replace(hello, "every", "first", 1), want: `aem.toml:4: app.web.event.hello: timer wants exactly one of after, every, at, cron
 aem.toml:7: app.web.event.hello: first goes with every`},
-	{text: strings.Replace(hello, "every = \"1s\"", "cron = \"* * * * *\"", 1), want: `aem.toml:7: app.web.event.hello.cron: not supported yet`},
+	{text: strings.Replace(hello, "every = \"1s\"", "cron = \"61 * * * *\"", 1), unseen: true, want: `aem.toml:7: app.web.event.hello.cron: cron "61 * * * *": minute "61": "61" is not from 0 to 59`},
+	{text: strings.Replace(hello, "every = \"1s\"", "cron = \"0 0 30 2 *\"\nclock = \"boottime\"", 1), unseen: true, want: `aem.toml:7: app.web.event.hello.cron: cron "0 0 30 2 *": there is no such day
+aem.toml:8: app.web.event.hello: clock goes with after and every: at and cron go by the time of day`},
+	{text: strings.Replace(hello, "every = \"1s\"", "at = \"6 o'clock\"\ndst = \"once\"", 1), unseen: true, want: `aem.toml:7: app.web.event.hello.at: at "6 o'clock": want a time like "2026-12-24T18:00:00", with Z or an offset or in the zone, or one of day like "18:00"
+aem.toml:8: app.web.event.hello: dst goes with cron`},
+	{text: strings.Replace(hello, "every = \"1s\"", "at = 7", 1), want: `aem.toml:7: app.web.event.hello.at: want a time like "2026-12-24T18:00:00" or "18:00"`},
+	{text: hello + "missed = \"one\"\nzone = \"UTC\"\ndst = \"both\"", want: `aem.toml:8: app.web.event.hello: missed goes with at and cron
+aem.toml:9: app.web.event.hello: zone goes with at and cron
+aem.toml:10: app.web.event.hello.dst: "both" is not one of once, skip, twice
+aem.toml:10: app.web.event.hello: dst goes with cron`},
 	{text: hello + "first = \"soon\"\narrivals = \"merge\"\nfull = \"drop\"", want: `aem.toml:8: app.web.event.hello.first: want a duration like "2s", or "now"
 aem.toml:9: app.web.event.hello.arrivals: "merge" is not supported yet
 aem.toml:10: app.web.event.hello.full: "drop" is not one of hold, shed`},

@@ -34,8 +34,9 @@ type About struct {
 // Lookup is everything about one job.
 type Lookup struct {
 	aem.JobStatus
-	Arena    *aem.HandlerArena `json:"arena"`    // its handler's; null unless handover is direct
-	Failures []string          `json:"failures"` // its latest failed completions, oldest first, in the form of the log
+	Arena    *aem.HandlerArena `json:"arena"`     // its handler's; null unless handover is direct
+	NextRuns []time.Time       `json:"next_runs"` // of a timer: the next three
+	Failures []string          `json:"failures"`  // its latest failed completions, oldest first, in the form of the log
 }
 
 // Touched is a job that an operation acted on.

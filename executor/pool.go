@@ -161,10 +161,10 @@ func (p *Pool) completeAt(end int64, a *aem.Activation, c aem.Completion) {
 	p.ended = aem.Completion{}
 }
 
-// Remove takes the waiting activations of a job out of the queue and gives each to gone.
-func (p *Pool) Remove(job aem.JobID, gone func(*aem.Activation)) {
+// Remove takes the waiting activations that are meant out of the queue and gives each to gone.
+func (p *Pool) Remove(meant func(*aem.Activation) bool, gone func(*aem.Activation)) {
 	p.queue.Remove(func(a *aem.Activation) bool {
-		if a.Job != job {
+		if !meant(a) {
 			return false
 		}
 		gone(a)
@@ -175,7 +175,7 @@ func (p *Pool) Remove(job aem.JobID, gone func(*aem.Activation)) {
 // Reorder gives the waiting activations of a job another priority: each goes to its place in the order of activation.
 func (p *Pool) Reorder(job aem.JobID, level aem.Priority) {
 	var moved []*aem.Activation
-	p.Remove(job, func(a *aem.Activation) {
+	p.Remove(func(a *aem.Activation) bool { return a.Job == job }, func(a *aem.Activation) {
 		a.Priority = level
 		moved = append(moved, a)
 	})

@@ -68,6 +68,8 @@ func (d *desk) Detected(id aem.JobID, e *aem.Event) {
 	}
 }
 
+func (d *desk) Room(aem.JobID) bool { return true }
+
 func (d *desk) Trouble(_ aem.JobID, err error) { d.troubles = append(d.troubles, err) }
 
 // newDesk gives a source of the type; what it detected is closed with the test.

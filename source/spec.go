@@ -1,24 +1,15 @@
 package source
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"strings"
-	"time"
 )
 
 // Spec says what one registration wants to be told of: a plain value of one of the types below.
 type Spec interface {
 	// Type is the name of the event type, as in `type = "timer"`.
 	Type() string
-}
-
-// Timer asks for an event once, After its job's start, or Every so often, the first one First after the start.
-type Timer struct {
-	After time.Duration
-	Every time.Duration // 0: once
-	First time.Duration
 }
 
 // Accept asks for an event for each connection to one of the addresses.
@@ -46,9 +37,6 @@ type Notice struct {
 	Kind string   // supervisor.limit, supervisor.failed or supervisor.agent
 	Apps []string // names or patterns in the style of path.Match
 }
-
-// Type is "timer".
-func (Timer) Type() string { return "timer" }
 
 // Type is "socket.accept".
 func (Accept) Type() string { return "socket.accept" }
@@ -91,18 +79,3 @@ func (n Notice) check() error {
 	}
 	return nil
 }
-
-func (t Timer) check() error {
-	switch {
-	case (t.After != 0) == (t.Every != 0):
-		return errors.New("a timer wants exactly one of after, every")
-	case t.After < 0, t.Every < 0, t.First < 0:
-		return errors.New("a timer's durations are not negative")
-	case t.Every != 0 && t.Every < minEvery:
-		return fmt.Errorf("every is at least %v", minEvery)
-	}
-	return nil
-}
-
-// minEvery bounds how much of the machine one timer can ask for.
-const minEvery = time.Millisecond

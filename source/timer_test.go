@@ -52,12 +52,12 @@ func TestTimerEvery_R107_R120(t *testing.T) {
 	const every, first = 2 * time.Millisecond, 6 * time.Millisecond
 	began := time.Now()
 	startTimer(t, s, 1, Timer{Every: every, First: first})
-	due := s.(*timers).jobs[1].due
+	due := s.(*timers).timers.At(1).due
 	d.until(t, "ten times due", func() bool { return d.ticks() >= 10 })
 	if took := d.detected[0].Time.Sub(began); took < first {
 		t.Errorf("the first after %v, want %v", took, first)
 	}
-	if at := s.(*timers).jobs[1].due; at != due+int64(d.ticks())*int64(every) {
+	if at := s.(*timers).timers.At(1).due; at != due+int64(d.ticks())*int64(every) {
 		t.Errorf("%d ticks, but the next is %v after the first", d.ticks(), time.Duration(at-due))
 	}
 	if last := d.detected[len(d.detected)-1].Time.Sub(began); last < first+time.Duration(d.ticks()-1)*every {
@@ -134,7 +134,7 @@ func TestTimerStoppedInsideDetectedIsOver_R027(t *testing.T) {
 			if _, ok := d.alarms.Next(); ok {
 				d.quiet(t, 3*time.Millisecond) // the alarm of a stopped timer finds nothing
 			}
-			if deadlines := s.(*timers).deadlines.Len(); deadlines != 0 {
+			if deadlines := s.(*timers).clocks[MonotonicClock].wheel.Len(); deadlines != 0 {
 				t.Errorf("%d deadlines are left", deadlines)
 			}
 		})
@@ -161,7 +161,7 @@ func TestManyTimersFireInOrder_R032(t *testing.T) {
 	due := make([]int64, many)
 	for _, i := range rand.Perm(many) {
 		startTimer(t, s, aem.JobID(i), Timer{After: 20*time.Millisecond + time.Duration(i)*2*time.Microsecond})
-		due[i] = s.(*timers).jobs[aem.JobID(i)].due
+		due[i] = s.(*timers).timers.At(uint32(i)).due
 	}
 	d.events(t, many)
 	seen := make([]bool, many)

@@ -8,7 +8,6 @@ import (
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
-	"github.com/aem-exec/aem-exec/source"
 )
 
 // Detected takes an event that a source detected for a job. There is room for it: a job without room is held.
@@ -31,7 +30,7 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 	j.detected += n
 	j.last = e.Time.UnixNano()
 	if reg.spec.Full == ShedFull && reg.full() != nil {
-		j.shed += n
+		s.jobs.rest(j).shed += n
 		c := &aem.Completion{Outcome: aem.Shed, Exit: -1}
 		s.note("shed", j.id, reg, e, nil, c)
 		s.tell(e.ID, c, reg.name)
@@ -103,12 +102,12 @@ func (s *Supervisor) start(id aem.JobID) {
 	}
 	reg := s.jobs.registration(j)
 	j.ended, j.started = false, true
-	if err := reg.source.Start(id, reg.spec.Source); err != nil {
+	if err := reg.source.Start(id, s.specs[id]); err != nil {
 		j.started = false
 		s.retryStart(id, reg, err)
 		return
 	}
-	if reg.spec.Full != ShedFull && reg.limited() {
+	if !reg.asks && reg.spec.Full != ShedFull && reg.limited() {
 		s.hold(id, holdLimit)
 	}
 }
@@ -124,13 +123,16 @@ func (s *Supervisor) retryStart(id aem.JobID, reg *registration, err error) {
 	}
 	j.started = true
 	j.holds |= holdSource
-	j.heldSince = time.Now().UnixNano()
-	s.alarms.After(&reg.retry, startWait, func() {
+	s.heldNow(j)
+	alarm := new(timing.Alarm)
+	s.starting[id] = alarm
+	s.alarms.After(alarm, startWait, func() {
+		delete(s.starting, id)
 		j := s.jobs.get(id)
 		if j == nil || !j.started {
 			return
 		}
-		if err := reg.source.Start(id, reg.spec.Source); err != nil {
+		if err := reg.source.Start(id, s.specs[id]); err != nil {
 			s.retryStart(id, reg, err)
 			return
 		}
@@ -149,7 +151,10 @@ func (s *Supervisor) stop(id aem.JobID) {
 		return
 	}
 	reg := s.jobs.registration(j)
-	reg.retry.Stop()
+	if alarm := s.starting[id]; alarm != nil {
+		alarm.Stop()
+		delete(s.starting, id)
+	}
 	reg.source.Stop(id)
 	j.started = false
 	j.holds = 0
@@ -163,10 +168,13 @@ func (s *Supervisor) hold(id aem.JobID, why holds) {
 	}
 	if j.holds == 0 {
 		s.jobs.registration(j).source.Hold(id)
-		j.heldSince = time.Now().UnixNano()
+		s.heldNow(j)
 	}
 	j.holds |= why
 }
+
+// heldNow notes since when a job is held.
+func (s *Supervisor) heldNow(j *job) { s.jobs.rest(j).heldSince = time.Now().UnixNano() }
 
 // release ends one reason; without any left the job takes more.
 func (s *Supervisor) release(id aem.JobID, why holds) {
@@ -191,7 +199,7 @@ func (s *Supervisor) Trouble(id aem.JobID, err error) {
 		j.holds &^= holdSource
 	case !failing:
 		j.holds |= holdSource // its source holds itself
-		j.heldSince = time.Now().UnixNano()
+		s.heldNow(j)
 		if reg := s.jobs.registration(j); reg.told == 0 || time.Duration(timing.Now()-reg.told) >= tellTrouble {
 			reg.told = timing.Now()
 			s.log.Error("detection fails", "job", reg.name(), "err", err)
@@ -227,19 +235,4 @@ func (s *Supervisor) publishOnLoop(*App) func(topic string, data []byte) error {
 		_, _, err := s.publish(topic, data)
 		return err
 	}
-}
-
-// nextDue is when a timer's next event is due.
-func (s *Supervisor) nextDue(id aem.JobID, src source.Source) *time.Time {
-	timers, ok := src.(interface {
-		Next(aem.JobID) (time.Time, bool)
-	})
-	if !ok {
-		return nil
-	}
-	at, ok := timers.Next(id)
-	if !ok {
-		return nil
-	}
-	return &at
 }

@@ -125,10 +125,39 @@ func (s *Supervisor) answerLookup(_ context.Context, peer control.Peer, req cont
 		list := make([]control.Lookup, len(jobs))
 		for i, j := range jobs {
 			reg := s.jobs.registration(j)
-			list[i] = control.Lookup{JobStatus: s.status(j), Arena: reg.pool.Arena(), Failures: slices.Clone(reg.failure)}
+			list[i] = control.Lookup{JobStatus: s.status(j), Arena: reg.pool.Arena(), NextRuns: nextRuns(j.id, reg.source), Failures: slices.Clone(reg.failure)}
 		}
 		return list
 	})
+}
+
+// shownRuns is how many of a timer's next times are shown.
+const shownRuns = 3
+
+// nextRuns is when a timer's next events are due.
+func nextRuns(id aem.JobID, src source.Source) []time.Time {
+	timers, ok := src.(interface {
+		Upcoming(id aem.JobID, n int) []time.Time
+	})
+	if !ok {
+		return []time.Time{}
+	}
+	return append([]time.Time{}, timers.Upcoming(id, shownRuns)...)
+}
+
+// nextDue is when its next event is.
+func nextDue(id aem.JobID, src source.Source) *time.Time {
+	timers, ok := src.(interface {
+		Next(aem.JobID) (time.Time, bool)
+	})
+	if !ok {
+		return nil
+	}
+	at, ok := timers.Next(id)
+	if !ok {
+		return nil
+	}
+	return &at
 }
 
 // status is a snapshot of a job.
@@ -137,7 +166,7 @@ func (s *Supervisor) status(j *job) aem.JobStatus {
 	h := reg.pool.Spec()
 	st := aem.JobStatus{
 		ID: j.id, App: reg.app.spec.Name, Event: reg.spec.Name, Handler: reg.handler, Type: reg.spec.Source.Type(),
-		State: j.state(), Agent: string(h.Agent), Priority: j.priority, Counts: j.counts(),
+		State: s.state(j, reg), Agent: string(h.Agent), Priority: j.priority, Counts: s.jobs.counts(j),
 	}
 	if h.Agent == executor.Process {
 		life := string(h.Life)
@@ -148,12 +177,21 @@ func (s *Supervisor) status(j *job) aem.JobStatus {
 		st.Last = &last
 	}
 	if j.started {
-		st.Next = s.nextDue(j.id, reg.source)
+		st.Next = nextDue(j.id, reg.source)
 	}
 	if j.holds != 0 {
-		st.Hold = &aem.Hold{Reason: j.holds.String(), Since: time.Unix(0, j.heldSince), Count: kept(j.id, reg.source)}
+		st.Hold = &aem.Hold{Reason: j.holds.String(), Since: time.Unix(0, s.jobs.look(j).heldSince), Count: kept(j.id, reg.source)}
 	}
 	return st
+}
+
+// state is what a job does; one that asks for room has not noticed yet that it has no agents.
+func (s *Supervisor) state(j *job, reg *registration) aem.State {
+	state := j.state()
+	if _, down := s.down[reg.pool]; down && reg.asks && state == aem.Armed {
+		return aem.Failing
+	}
+	return state
 }
 
 // kept is how many arrivals a held job's source keeps for later, as far as it can know.

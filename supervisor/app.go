@@ -11,7 +11,6 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/spawn"
-	"github.com/aem-exec/aem-exec/internal/timing"
 	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/source"
 )
@@ -21,25 +20,30 @@ type app struct {
 	spec  *App
 	work  *executor.Workplace
 	pools map[string]*executor.Pool // by handler
-	jobs  []aem.JobID
+	eager []aem.JobID               // jobs whose sources are told to hold; the others ask, see Room
+	late  []aem.JobID               // jobs that asked and found no room, in that order
 
+	events  map[string][]*registration // by event, for each of its handlers
 	gauges  gauges
 	kernel  kernelLimits
 	removed aem.Counts
 }
 
-// registration is what a job was registered as.
+// registration is what jobs were registered as: one event for one handler. Most often it has one job; a program may
+// register many of the same event while the supervisor runs.
 type registration struct {
-	place   uint32
+	place   uint32 // in registry.registrations
+	jobs    uint32 // of it
 	app     *app
 	spec    *Registration
 	pool    *executor.Pool
 	handler string
 	source  source.Source
+	asks    bool     // the source asks for room before each event
+	lasting bool     // in the options: the next run has it too
 	counted []*gauge // the limits that its activations count for
 	failure failures
 	timeout time.Duration // as evctl set it, like aem.Activation's
-	retry   timing.Alarm  // set while the source cannot start
 	told    int64         // when its trouble was last logged
 }
 
@@ -54,7 +58,7 @@ func (r *registration) name() string {
 
 // openApp makes what the app's agents share. It refuses rather than run them under less than was asked for.
 func (s *Supervisor) openApp(spec *App) (*app, error) {
-	a := &app{spec: spec, pools: map[string]*executor.Pool{}, gauges: newGauges(spec.Limits)}
+	a := &app{spec: spec, pools: map[string]*executor.Pool{}, events: map[string][]*registration{}, gauges: newGauges(spec.Limits)}
 	identity, err := policy.LookupIdentity(spec.User, spec.Group, spec.Groups)
 	if err != nil {
 		return nil, placed(err, "app", spec.Name, "user")
@@ -135,25 +139,70 @@ func (s *Supervisor) openPools(a *app) error {
 func (s *Supervisor) register(a *app) error {
 	for i := range a.spec.Events {
 		spec := &a.spec.Events[i]
-		src, err := s.source(spec.Source.Type())
+		regs, err := s.declare(a, spec)
 		if err != nil {
-			return placed(err, "app", a.spec.Name, "event", spec.Name, "type")
+			return placed(err, "app", a.spec.Name, "event", spec.Name)
 		}
-		for _, handler := range spec.Handlers {
-			pool, ok := a.pools[handler]
-			if !ok {
-				return placed(fmt.Errorf("no handler %q", handler), "app", a.spec.Name, "event", spec.Name, "handler")
-			}
-			if err := a.allows(spec, pool.Spec()); err != nil {
+		for _, reg := range regs {
+			reg.lasting = true
+			if _, err := s.addJob(reg, spec.Source); err != nil {
 				return placed(err, "app", a.spec.Name, "event", spec.Name)
 			}
-			agent := pool.Spec().Agent
-			for _, g := range a.ofJob(spec.Source.Type(), agent) {
-				g.Add(1)
+		}
+	}
+	return nil
+}
+
+// declare makes the registrations of an event, one for each of its handlers, without jobs.
+func (s *Supervisor) declare(a *app, spec *Registration) ([]*registration, error) {
+	src, err := s.source(spec.Source.Type())
+	if err != nil {
+		return nil, placed(err, "app", a.spec.Name, "event", spec.Name, "type")
+	}
+	_, asks := src.(source.Asker)
+	var regs []*registration
+	for _, handler := range spec.Handlers {
+		pool, ok := a.pools[handler]
+		if !ok {
+			return nil, placed(fmt.Errorf("no handler %q", handler), "app", a.spec.Name, "event", spec.Name, "handler")
+		}
+		if err := a.allows(spec, pool.Spec()); err != nil {
+			return nil, err
+		}
+		counted := a.ofActivation(spec.Source.Type(), pool.Spec().Agent)
+		regs = append(regs, &registration{app: a, spec: spec, pool: pool, handler: handler, source: src, asks: asks, counted: counted})
+	}
+	for _, reg := range regs {
+		s.jobs.declare(reg)
+	}
+	a.events[spec.Name] = regs
+	return regs, nil
+}
+
+// addJob makes a job of a registration, for a spec, which its source keeps where it can in less room. There is room for
+// the job.
+func (s *Supervisor) addJob(reg *registration, spec source.Spec) (aem.JobID, error) {
+	for _, g := range reg.app.ofJob(spec.Type(), reg.pool.Spec().Agent) {
+		g.Add(1)
+	}
+	id := s.jobs.add(reg, reg.spec.Priority)
+	if !reg.asks {
+		reg.app.eager = append(reg.app.eager, id)
+	}
+	if k, ok := reg.source.(source.Keeper); ok {
+		return id, k.Keep(id, spec)
+	}
+	s.specs[id] = spec
+	return id, nil
+}
+
+// roomForJobs reports the limit that leaves no room for n jobs more of each registration.
+func (a *app) roomForJobs(regs []*registration, n int) error {
+	for _, reg := range regs {
+		for _, g := range a.ofJob(reg.spec.Source.Type(), reg.pool.Spec().Agent) {
+			if !g.Room(int64(n * len(regs))) {
+				return &limitError{a.spec.Name, g}
 			}
-			reg := &registration{app: a, spec: spec, pool: pool, handler: handler, source: src}
-			reg.counted = a.ofActivation(spec.Source.Type(), agent)
-			a.jobs = append(a.jobs, s.jobs.add(reg, spec.Priority))
 		}
 	}
 	return nil
@@ -183,7 +232,7 @@ func (s *Supervisor) source(typ string) (source.Source, error) {
 	if src, ok := s.sources[typ]; ok {
 		return src, nil
 	}
-	src, err := source.Open(typ, source.Env{Poller: s.poller, Alarms: &s.alarms, Sink: s, Log: s.log, Post: s.Post})
+	src, err := source.Open(typ, source.Env{Poller: s.poller, Alarms: &s.alarms, Sink: s, Runs: s.lastRuns, Log: s.log, Post: s.Post})
 	if err == nil {
 		s.sources[typ] = src
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/timing"
+	"github.com/aem-exec/aem-exec/source"
 )
 
 var errStopping = errors.New("the supervisor is stopping")
@@ -82,14 +83,14 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c *aem.Co
 	case aem.Done:
 		j.done += n
 	case aem.Failed:
-		j.failed += n
+		s.jobs.rest(j).failed += n
 		text := s.report(reg, a, c, reg.pool.Spec(), 0)
 		s.dead.add(reg, a, c, text, connection)
 		s.notifyFailed(reg, a, c, text)
 	case aem.Expired:
-		j.expired += n
+		s.jobs.rest(j).expired += n
 	case aem.Shed:
-		j.shed += n
+		s.jobs.rest(j).shed += n
 	}
 	if reg.spec.Once {
 		j.ended, j.started = true, false
@@ -130,9 +131,8 @@ func (s *Supervisor) failWaiting() {
 		delete(s.retries, a)
 		s.giveUp(a, stopped)
 	}
-	for id := range s.jobs.all() {
-		reg := s.jobs.registration(s.jobs.get(id))
-		reg.pool.Remove(id, func(a *aem.Activation) { s.giveUp(a, stopped) })
+	for _, p := range s.pools {
+		p.Remove(func(*aem.Activation) bool { return true }, func(a *aem.Activation) { s.giveUp(a, stopped) })
 	}
 }
 
@@ -149,14 +149,41 @@ func (s *Supervisor) remove(id aem.JobID) {
 	j := s.jobs.get(id)
 	reg := s.jobs.registration(j)
 	s.clean(j)
-	r, c := &reg.app.removed, j.counts()
+	r, c := &reg.app.removed, s.jobs.counts(j)
 	r.Detected, r.Done, r.Failed = r.Detected+c.Detected, r.Done+c.Done, r.Failed+c.Failed
 	r.Expired, r.Shed, r.Running = r.Expired+c.Expired, r.Shed+c.Shed, r.Running+c.Running
 	for _, g := range reg.app.ofJob(reg.spec.Source.Type(), reg.pool.Spec().Agent) {
 		g.Add(-1)
 	}
-	reg.app.jobs = slices.DeleteFunc(reg.app.jobs, func(other aem.JobID) bool { return other == id })
+	s.forgetJob(id, reg)
+}
+
+// forgetJob takes a job off every list.
+func (s *Supervisor) forgetJob(id aem.JobID, reg *registration) {
+	a := reg.app
+	if i := slices.Index(a.eager, id); i >= 0 {
+		a.eager = slices.Delete(a.eager, i, i+1)
+	}
+	if k, ok := reg.source.(source.Keeper); ok {
+		k.Forget(id)
+	}
+	delete(s.specs, id)
 	s.jobs.remove(id)
+	s.undeclare(a, reg.spec.Name)
+}
+
+// undeclare forgets an event's registrations that have no jobs.
+func (s *Supervisor) undeclare(a *app, event string) {
+	regs := slices.DeleteFunc(a.events[event], func(reg *registration) bool {
+		if reg.jobs > 0 {
+			return false
+		}
+		s.jobs.undeclare(reg)
+		return true
+	})
+	if a.events[event] = regs; len(regs) == 0 {
+		delete(a.events, event)
+	}
 }
 
 // failures are the last failed completions of a job, as `ctl lookup` shows them.
@@ -229,7 +256,7 @@ func (s *Supervisor) AgentTrouble(p *executor.Pool, err error, down bool) {
 	} else {
 		s.Wake(p)
 	}
-	for _, id := range app.jobs {
+	for _, id := range app.eager {
 		if s.jobs.registration(s.jobs.get(id)).pool != p {
 			continue
 		}
@@ -239,6 +266,7 @@ func (s *Supervisor) AgentTrouble(p *executor.Pool, err error, down bool) {
 			s.hold(id, holdAgents)
 		}
 	}
+	s.poolDown(p, err == nil, down)
 }
 
 // AgentReady takes what a pool reports: an agent is there.

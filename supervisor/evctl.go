@@ -58,9 +58,12 @@ func (s *Supervisor) answerClean(_ context.Context, peer control.Peer, req contr
 
 // clean sheds what waits of a job, for its agent or for another attempt, and returns how many events that were.
 func (s *Supervisor) clean(j *job) (shed uint64) {
-	before := j.shed
+	if j.waiting == 0 {
+		return 0
+	}
+	before := s.jobs.look(j).shed
 	c := &aem.Completion{Outcome: aem.Shed, Exit: -1}
-	s.jobs.registration(j).pool.Remove(j.id, func(a *aem.Activation) { s.giveUp(a, c) })
+	s.jobs.registration(j).pool.Remove(func(a *aem.Activation) bool { return a.Job == j.id }, func(a *aem.Activation) { s.giveUp(a, c) })
 	for a, alarm := range s.retries {
 		if a.Job == j.id {
 			alarm.Stop()
@@ -68,5 +71,5 @@ func (s *Supervisor) clean(j *job) (shed uint64) {
 			s.giveUp(a, c)
 		}
 	}
-	return j.shed - before
+	return s.jobs.look(j).shed - before
 }

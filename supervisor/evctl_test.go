@@ -157,9 +157,9 @@ func TestWatcherThatIsLateIsToldWhatItLost(t *testing.T) {
 	r := startRun(t, nil, topicApp(role(t, "done")))
 	r.ask(func() {
 		r.watched(control.Peer{}, &control.Request{Op: control.OpWatch}, true)
-		reg := r.jobs.registration(r.jobs.get(r.apps[0].jobs[0]))
+		reg := r.jobs.registration(r.jobs.get(r.apps[0].eager[0]))
 		for range happeningsKept + 5 {
-			r.note("detected", r.apps[0].jobs[0], reg, &aem.Event{ID: 1}, nil, nil)
+			r.note("detected", r.apps[0].eager[0], reg, &aem.Event{ID: 1}, nil, nil)
 		}
 	})
 	reply := r.answer(context.Background(), control.Peer{}, control.Request{Op: control.OpWatch, Since: 1})

@@ -156,7 +156,7 @@ func (s *Supervisor) holdAtLimit(a *app, g *gauge, cause string) {
 	if !s.reached(a, g, cause) {
 		return
 	}
-	for _, id := range a.jobs {
+	for _, id := range a.eager {
 		j := s.jobs.get(id)
 		if j == nil { // not registered any more
 			continue
@@ -173,7 +173,7 @@ func (s *Supervisor) releaseAtLimit(a *app, counted []*gauge) {
 		if !g.Relax() {
 			continue
 		}
-		for _, id := range a.jobs {
+		for _, id := range a.eager {
 			if j := s.jobs.get(id); j != nil && !s.jobs.registration(j).limited() {
 				s.release(id, holdLimit)
 			}

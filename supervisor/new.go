@@ -48,6 +48,7 @@ func placed(err error, path ...string) error {
 func New(o Options) (*Supervisor, error) {
 	s := &Supervisor{
 		options: o, started: time.Now(), sources: map[string]source.Source{}, filters: filters{}, owners: map[*executor.Pool]*app{},
+		down: map[*executor.Pool][]aem.JobID{}, starting: map[aem.JobID]*timing.Alarm{}, specs: map[aem.JobID]source.Spec{},
 		retries: map[*aem.Activation]*timing.Alarm{}, troubled: map[*executor.Pool]bool{}, waiters: map[aem.EventID]*waiter{},
 		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
 	}
@@ -98,12 +99,15 @@ func (s *Supervisor) open() (err error) {
 
 // openState opens what outlives a run, and ends what a run that was killed left.
 func (s *Supervisor) openState() (err error) {
-	dead, dir := "", s.options.StateDir
+	dead, runs, dir := "", "", s.options.StateDir
 	if dir != "" {
 		if err = os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
-		dead = filepath.Join(dir, "dead")
+		dead, runs = filepath.Join(dir, "dead"), filepath.Join(dir, "runs.json")
+	}
+	if s.lastRuns, err = openRuns(s, runs); err != nil {
+		return err
 	}
 	if s.dead, err = openDead(dead, s.options.DeadLetters, s.log); err != nil {
 		return err
@@ -169,6 +173,7 @@ func (s *Supervisor) openApps() (err error) {
 		}
 		errs = append(errs, err)
 	}
+	s.lastRuns.forgetOthers()
 	errs = append(errs, sys.OnThread(s.outrank))
 	return errors.Join(errs...)
 }

@@ -41,9 +41,11 @@ func (s *Supervisor) notifyAgents(p *executor.Pool, trouble error) {
 		s.troubled[p] = true
 		state, why = "down", trouble.Error()
 	}
-	for _, id := range app.jobs {
-		if reg := s.jobs.registration(s.jobs.get(id)); reg.pool == p && isNotice(reg.spec.Source.Type()) {
-			return
+	for _, regs := range app.events {
+		for _, reg := range regs {
+			if reg.pool == p && isNotice(reg.spec.Source.Type()) {
+				return
+			}
 		}
 	}
 	s.notify("supervisor.agent", app, nil, text("agent", p.Spec().Name), text("state", state), text("error", why))

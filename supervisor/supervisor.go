@@ -57,7 +57,11 @@ type Supervisor struct {
 	apps      []*app
 	pools     []*executor.Pool
 	owners    map[*executor.Pool]*app
-	active    []*executor.Pool // those whose queue may have something to run
+	active    []*executor.Pool               // those whose queue may have something to run
+	late      []*app                         // those with jobs that found no room
+	down      map[*executor.Pool][]aem.JobID // pools without agents, and the jobs that asked meanwhile
+	starting  map[aem.JobID]*timing.Alarm    // jobs whose sources cannot start
+	specs     map[aem.JobID]source.Spec      // of jobs whose source does not keep them
 	retries   map[*aem.Activation]*timing.Alarm
 	troubled  map[*executor.Pool]bool // those whose agents cannot be made, as was told
 	waiters   map[aem.EventID]*waiter
@@ -69,15 +73,16 @@ type Supervisor struct {
 	polling   bool      // the poller has the loop
 	woke      time.Time // when it last woke with something, zero until somebody asks
 
-	tree    *limits.Tree
-	stage   *spawn.Stage
-	scribe  *executor.Scribe
-	census  *executor.Census
-	null    *os.File
-	denials *denials
-	orphans orphans
-	dead    *deadLetters
-	socket  *control.Listener
+	tree     *limits.Tree
+	stage    *spawn.Stage
+	scribe   *executor.Scribe
+	census   *executor.Census
+	null     *os.File
+	denials  *denials
+	orphans  orphans
+	dead     *deadLetters
+	lastRuns *lastRuns
+	socket   *control.Listener
 
 	phase phase
 	grace timing.Alarm
@@ -187,6 +192,7 @@ func (s *Supervisor) turn() {
 	s.alarms.Run(timing.Now())
 	s.settle()
 	s.run()
+	s.releaseLate()
 }
 
 // patience is how long the poller may wait.
@@ -357,6 +363,9 @@ func (s *Supervisor) close() error {
 	}
 	if s.dead != nil {
 		errs = append(errs, s.dead.close())
+	}
+	if s.lastRuns != nil {
+		s.lastRuns.close()
 	}
 	if s.census != nil {
 		errs = append(errs, s.census.Close())

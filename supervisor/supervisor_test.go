@@ -141,7 +141,7 @@ func (r *run) counts(name string) (c aem.Counts) {
 	r.t.Helper()
 	r.ask(func() {
 		if j := r.jobNamed(name); j != nil {
-			c = j.counts()
+			c = r.jobs.counts(j)
 		}
 	})
 	if !c.Balanced() {

@@ -81,11 +81,16 @@ func (s *Supervisor) usage(a *app) control.Usage {
 		u.Limits = append(u.Limits, row)
 	}
 	highest := int64(0)
-	for _, id := range a.jobs {
+	for id := range s.jobs.all() {
 		j := s.jobs.get(id)
+		reg := s.jobs.registration(j)
+		if reg.app != a {
+			continue
+		}
 		highest = max(highest, int64(j.priority))
-		if reg := s.jobs.registration(j); j.holds != 0 {
-			u.Held = append(u.Held, control.HeldJob{Job: reg.name(), Reason: j.holds.String(), Since: time.Unix(0, j.heldSince), Kept: kept(id, reg.source)})
+		if j.holds != 0 {
+			since := time.Unix(0, s.jobs.look(j).heldSince)
+			u.Held = append(u.Held, control.HeldJob{Job: reg.name(), Reason: j.holds.String(), Since: since, Kept: kept(id, reg.source)})
 		}
 	}
 	u.Limits = append(u.Limits, control.LimitUsage{Limit: "priority_max", Value: a.spec.Limits.PriorityMax, Used: &highest})

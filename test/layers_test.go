@@ -19,7 +19,7 @@ const module = "github.com/aem-exec/aem-exec/"
 // layers are our packages from the bottom up: each imports only from layers below its own. An asterisk stands for all
 // packages of a folder.
 var layers = [][]string{
-	{"aem", "queue", "internal/sys", "internal/strict", "internal/sys/startlimit", "internal/timing", "internal/filewatch"},
+	{"aem", "queue", "internal/sys", "internal/strict", "internal/sys/startlimit", "internal/slab", "internal/timing", "internal/filewatch"},
 	{"source", "directcopy", "limits", "policy", "internal/spawn", "internal/audit", "control", "handler"},
 	{"executor"},
 	{"supervisor"},
@@ -29,7 +29,7 @@ var layers = [][]string{
 
 // beside are the imports that are allowed inside a layer.
 var beside = map[string][]string{
-	"internal/timing":    {"internal/sys"},
+	"internal/timing":    {"internal/sys", "internal/slab"},
 	"internal/filewatch": {"internal/sys"},
 	"handler":            {"directcopy", "control"},
 	"test/vm":            {"test/vm/guest", "internal/aemtest"},

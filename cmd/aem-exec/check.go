@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/aem-exec/aem-exec/config"
+	"github.com/aem-exec/aem-exec/source"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
@@ -17,7 +19,14 @@ type verdict struct {
 	Apps     int      `json:"apps"`
 	Errors   []string `json:"errors"` // each as "FILE:LINE: KEY: what is wrong"
 	Warnings []string `json:"warnings"`
+	Next     []runsOf `json:"next,omitempty"` // of timers by the calendar
 	host     bool     // the text is right, the host is not
+}
+
+// runsOf is when a timer would be due next, if it were started now.
+type runsOf struct {
+	Event string      `json:"event"` // APP/EVENT
+	Runs  []time.Time `json:"runs"`
 }
 
 func (p *program) checkVerb() *cobra.Command {
@@ -70,7 +79,7 @@ func judge(name string, offline bool) (verdict, error) {
 		return v, err
 	}
 	v.Jobs, v.Apps = size(file.Options)
-	v.Warnings = texts(file.Warnings)
+	v.Warnings, v.Next = texts(file.Warnings), calendars(file.Options)
 	if offline {
 		return v, nil
 	}
@@ -79,6 +88,21 @@ func judge(name string, offline bool) (verdict, error) {
 	}
 	v.host = len(v.Errors) > 0
 	return v, nil
+}
+
+// shownRuns is how many of a timer's next times are shown.
+const shownRuns = 3
+
+// calendars is what the file's timers by the calendar come to.
+func calendars(o supervisor.Options) (all []runsOf) {
+	for _, app := range o.Apps {
+		for _, event := range app.Events {
+			if t, ok := event.Source.(source.Timer); ok && (t.At != "" || t.Cron != "") {
+				all = append(all, runsOf{app.Name + "/" + event.Name, t.Upcoming(time.Now(), shownRuns)})
+			}
+		}
+	}
+	return all
 }
 
 func texts(list []config.Error) []string {
@@ -105,6 +129,13 @@ func (p *program) printVerdict(v verdict) error {
 	}
 	for _, text := range v.Errors {
 		fmt.Fprintln(p.out, text)
+	}
+	for _, r := range v.Next {
+		runs := "never"
+		if len(r.Runs) > 0 {
+			runs = moments(r.Runs)
+		}
+		fmt.Fprintf(p.out, "%s: next %s\n", r.Event, runs)
 	}
 	last := fmt.Sprintf("%s: ok, %s in %s", v.File, count(v.Jobs, "job"), count(v.Apps, "app"))
 	if n := len(v.Errors); n > 0 {

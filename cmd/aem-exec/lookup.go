@@ -40,7 +40,7 @@ func (p *program) printLookups(jobs []control.Lookup) error {
 			{"agent", agent(j.JobStatus)},
 			{"priority", fmt.Sprint(j.Priority)},
 			{"last", when(j.Last)},
-			{"next", when(j.Next)},
+			{"next", moments(j.NextRuns)},
 			{"counts", fmt.Sprintf("detected=%d done=%d failed=%d expired=%d shed=%d waiting=%d running=%d",
 				c.Detected, c.Done, c.Failed, c.Expired, c.Shed, c.Waiting, c.Running)},
 		}

@@ -59,7 +59,7 @@ func canned(req control.Request) control.Reply {
 	case control.OpList:
 		return control.Done([]aem.JobStatus{order, tick})
 	case control.OpLookup:
-		return control.Done([]control.Lookup{{JobStatus: tick, Arena: used, Failures: []string{"failed app=shop"}}})
+		return control.Done([]control.Lookup{{JobStatus: tick, Arena: used, NextRuns: []time.Time{at}, Failures: []string{"failed app=shop"}}})
 	case control.OpFire:
 		return control.Done([]control.Touched{{ID: order.ID, Job: "shop/order", Event: 42}})
 	case control.OpStart, control.OpStop, control.OpRemove:

@@ -77,6 +77,15 @@ func when(t *time.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
+// moments prints some times in a line.
+func moments(times []time.Time) string {
+	texts := make([]string, len(times))
+	for i := range times {
+		texts[i] = when(&times[i])
+	}
+	return strings.Join(texts, ", ")
+}
+
 // count is "1 error" or "4 errors".
 func count(n int, noun string) string {
 	if n == 1 {
