@@ -92,6 +92,8 @@ func (d *decoder) source(a *app, e *event) {
 		d.timer(e)
 	case acceptType:
 		d.door(e, e.accept, e.accept.Listen)
+	case readyType:
+		d.door(e, e.ready, e.ready.Listen)
 	case "file":
 		if !states("path") {
 			d.errorf(e.at, "path is missing")
@@ -111,29 +113,6 @@ func (d *decoder) source(a *app, e *event) {
 		if e.notice.Apps == nil {
 			e.notice.Apps = []string{a.Name}
 		}
-	}
-}
-
-// framing completes the keys of socket.read.
-func (d *decoder) framing(e *event) {
-	if e.read.Frame == "" {
-		e.read.Frame = source.Chunk
-		if len(e.read.Listen) > 0 && e.read.Listen[0].Packets() {
-			e.read.Frame = source.Datagram
-		}
-	}
-	checked := e.read // what was refused already is not told again
-	checked.MaxBytes, checked.Connections = max(1, checked.MaxBytes), max(1, checked.Connections)
-	d.door(e, checked, checked.Listen)
-}
-
-// door checks the keys of a type that listens together.
-func (d *decoder) door(e *event, spec source.Spec, listen []source.Address) {
-	switch err := source.Check(spec); {
-	case e.stated["listen"] == nil:
-		d.errorf(e.at, "listen is missing")
-	case err != nil && len(listen) > 0: // else it was refused already
-		d.errorf(e.at, "%v", err)
 	}
 }
 
@@ -213,16 +192,15 @@ func (d *decoder) pair(e *event, t eventType, h *handler) {
 	if t.spec == nil || h.Agent == "" || h.Agent == executor.Process && h.Handover == "" {
 		return // refused already
 	}
-	connection := t.name == acceptType
-	owned := connection || t.name == readType
-	takes := h.Agent != executor.Process || h.Handover == executor.Direct || h.Handover == executor.Socket
+	brings := source.BringsSocket(t.name)
+	wants := h.Handover == executor.Socket || h.Handover == executor.ListenFDs
 	switch {
-	case connection && !takes:
-		d.errorIn(e.at, "type", "socket.accept goes with handover direct or socket, a callback or a thread: handler %q has %s", h.Name, h.Handover)
-	case owned && len(e.Handlers) > 1 && h.Name == e.Handlers[0]:
+	case brings && !wants && h.Agent == executor.Process && h.Handover != executor.Direct:
+		d.errorIn(e.at, "type", "%s goes with handover direct, socket or listen-fds, a callback or a thread: handler %q has %s", t.name, h.Name, h.Handover)
+	case (brings || t.name == readType) && len(e.Handlers) > 1 && h.Name == e.Handlers[0]:
 		d.errorIn(e.at, "handlers", "%s takes one handler: a connection has one owner", t.name)
-	case !connection && h.Handover == executor.Socket:
-		d.errorIn(e.at, "type", "%s has no socket (handler %q has handover socket)", t.name, h.Name)
+	case !brings && wants:
+		d.errorIn(e.at, "type", "%s has no socket (handler %q has handover %s)", t.name, h.Name, h.Handover)
 	}
 	for _, name := range h.facts {
 		if !slices.Contains(commonFacts(), name) && !slices.Contains(t.factNames(), name) {

@@ -20,6 +20,7 @@ type event struct {
 	handler  any // a name or an inline table
 	timer    source.Timer
 	accept   source.Accept
+	ready    source.Ready
 	read     source.Read
 	topic    source.Topic
 	file     source.File
@@ -68,22 +69,12 @@ func (t eventType) factNames() []string {
 func eventTypes(e *event) []eventType {
 	return []eventType{
 		timerType(e),
-		{name: acceptType, doc: "Somebody connects. Handovers `direct` and `socket`, or a callback or thread, and one handler.",
-			spec: func() source.Spec { return e.accept }, rules: needs("listen"), keys: slices.Concat([]key{
-				{"listen", addresses(&e.accept.Listen, "tcp", "unix", "unixpacket", "fd"), nil, "Where: `tcp://127.0.0.1:7007`, `tcp://[::]:80`, `unix:///run/x.sock`, `unix:@name`; `unixpacket:` for connections that keep the bounds of messages; `fd://name` for sockets that systemd or the like passes on under that name (`LISTEN_FDNAMES`). Required."},
-			}, doorKeys(&e.accept.Door))},
-		{name: readType, doc: "Somebody sends something. What is sent is the event's data, and a handler's reply is sent back. One handler.",
-			spec: func() source.Spec { return e.read }, rules: needs("listen"), keys: slices.Concat([]key{
-				{"listen", addresses(&e.read.Listen, "tcp", "unix", "unixpacket", "udp", "unixgram", "fd"), nil,
-					"Where: as for `socket.accept`; `udp://127.0.0.1:53` and `unixgram:` for datagrams. Required."},
-				{"frame", choice(&e.read.Frame, frames), nil, "What is one event: what a read gives, a line, a frame after its length in 4 bytes (the large one first), or a message. Default: `chunk`, and `datagram` where there are messages."},
-				{"max_bytes", size(&e.read.MaxBytes, 1), "64KiB", "The longest frame. Who sends a longer one is disconnected; a longer datagram is thrown away."},
-				{"connections", count(&e.read.Connections, 1, 1_000_000), 10_000, "Connections open at once; further clients wait in the kernel."},
-			}, doorKeys(&e.read.Door))},
+		acceptEvent(e),
+		readyEvent(e),
+		readEvent(e),
 		{name: "topic", doc: "Somebody emits.", spec: func() source.Spec { return e.topic }, keys: slices.Concat([]key{
 			{"topic", text(&e.topic.Name), nil, "`NAME` of this app or `APP/NAME`. Default: the event's name."},
 		}, reserved("from", "share", "retain"))},
-		{name: "socket.ready", keys: reserved("listen")},
 		{name: "socket.close"},
 		{name: "socket.state"},
 		{name: "process.exit", facts: []string{"pid"}, keys: reserved("pid", "pidfile", "exe", "cgroup")},
@@ -112,28 +103,6 @@ func noticeType(e *event, name, doc string) eventType {
 		keys: []key{
 			{"apps", texts(&e.notice.Apps, pattern), nil, "Names or patterns of the apps it is about, as `[\"*\"]`. Default: this app."},
 		},
-	}
-}
-
-const (
-	acceptType = "socket.accept" // the one type whose events carry a connection
-	readType   = "socket.read"
-)
-
-// frames are what is one event of socket.read.
-var frames = []source.Frame{source.Chunk, source.Line, source.Length, source.Datagram}
-
-// doorKeys are how the sockets of a type that listens are made, and who gets in.
-func doorKeys(d *source.Door) []key {
-	return []key{
-		{"backlog", count(&d.Backlog, 1, 65535), 4096, "Connections that wait in the kernel, which takes the smaller of this and `net.core.somaxconn`."},
-		{"mode", octal(&d.Mode), nil, "Permissions of a unix socket's file. Default: what the umask leaves."},
-		{"owner", text(&d.Owner), nil, "Owner of that file, by name or number."},
-		{"group", text(&d.Group), nil, "Its group, likewise."},
-		{"reuseport", boolean(&d.ReusePort), false, "Whether other processes may listen on the same port and get a share of what comes (man 7 socket, SO_REUSEPORT)."},
-		{"allow", networks(&d.Allow), nil, "Who may connect, or send datagrams: addresses and networks, as `[\"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"]`. Others are disconnected. Default: everybody."},
-		{"per_peer", count(&d.PerPeer, 1, 1_000_000), nil, "Connections of one peer at once: of an IPv4 address, an IPv6 network of 64 bits, or a local user. Further ones are disconnected. Default: any number."},
-		{"rate", rate(&d.Rate), nil, "New connections in a time, as `\"100/s\"` or `\"10/5m\"`, all of which may come at once. Further ones wait in the kernel."},
 	}
 }
 

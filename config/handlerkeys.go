@@ -55,13 +55,13 @@ func functionKeys(s *executor.Spec) []key {
 // processKeys are for handlers that are programs.
 func processKeys(s *executor.Spec) []key {
 	lives := []executor.Life{executor.Cold, executor.Capsule, executor.Resident}
-	handovers := []executor.Handover{executor.Direct, executor.Socket, executor.Stdin, executor.Data, executor.None}
+	handovers := []executor.Handover{executor.Direct, executor.Socket, executor.ListenFDs, executor.Stdin, executor.Data, executor.None}
 	leftovers := []executor.Leftover{executor.KillLeftover, executor.LeaveLeftover}
 	return []key{
 		{"exec", texts(&s.Exec, anything), nil, "Program and arguments, facts as `{name}`. With a slash, the program is relative to this file; without, it is looked up in the handler's PATH."},
 		{"life", choice(&s.Life, lives, "zygote"), "cold", "Made for each event, made early and used once, or made once and used for ever."},
 		{"size", count(&s.Size, 1, 10_000), nil, "Capsules kept ready (default 4), or resident processes (default 1)."},
-		{"handover", choice(&s.Handover, handovers, "listen-fds"), nil, "How the event reaches the program. Required."},
+		{"handover", choice(&s.Handover, handovers), nil, "How the event reaches the program. Required."},
 		{"dir", text(&s.Dir), nil, "Working directory. Default: this file's."},
 		{"env", variables(&s.Env), nil, "Environment variables."},
 		{"pass_env", texts(&s.PassEnv, variable), nil, "Environment variables taken over from the supervisor."},

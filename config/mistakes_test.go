@@ -98,8 +98,8 @@ aem.toml:1: app.web.handler.h: exec is missing: the program and its arguments`},
 	{text: "[app.web.handler]\nh = 1", want: `aem.toml:2: app.web.handler.h: want a table`},
 	{text: "[app.web.handler.h]\nexec = []\nhandover = \"none\"\nsize = 4", want: `aem.toml:2: app.web.handler.h: exec is missing: the program and its arguments
 aem.toml:4: app.web.handler.h: size is for capsule and resident: use concurrency`},
-	{text: "[app.web.handler.h]\nexec = \"./h\"\nhandover = \"listen-fds\"\nlife = \"zygote\"", want: `aem.toml:2: app.web.handler.h.exec: want a list of strings
-aem.toml:3: app.web.handler.h.handover: "listen-fds" is not supported yet
+	{text: "[app.web.handler.h]\nexec = \"./h\"\nhandover = \"listen-fd\"\nlife = \"zygote\"", want: `aem.toml:2: app.web.handler.h.exec: want a list of strings
+aem.toml:3: app.web.handler.h.handover: "listen-fd" is not one of direct, socket, listen-fds, stdin, data, none (did you mean listen-fds?)
 aem.toml:4: app.web.handler.h.life: "zygote" is not supported yet`},
 	{text: "[app.web.handler.h]\nexec = [\"./h\"]\nhandover = \"stdin\"\nlife = \"resident\"", want: `aem.toml:3: app.web.handler.h: handover stdin goes with life cold only: resident wants direct`},
 	{text: "[app.web.handler.h]\nexec = [\"{id}\", \"a{\", \"{ID}\", \"{peeer}\"]\nhandover = \"none\"", unseen: true, want: `aem.toml:2: app.web.handler.h.exec: the program cannot come from a fact
@@ -151,7 +151,7 @@ aem.toml:1: app.web.event.e: want exactly one of handler and handlers`},
 aem.toml:3: app.web.event.e.handler: want a handler's name or its table`},
 	{text: "[app.web.event.e]\ntype = \"device\"\nhandler = \"h\"\nlisten = \"x\"", want: `aem.toml:2: app.web.event.e: type "device" is not supported yet
 aem.toml:3: app.web.event.e: unknown handler "h"
-aem.toml:4: app.web.event.e: listen is no key of device (of socket.accept, socket.read, socket.ready)`},
+aem.toml:4: app.web.event.e: listen is no key of device (of socket.accept, socket.ready, socket.read)`},
 	{text: "[app.web.event.e]\ntype = \"file\"\nhandler = \"h\"\non = [\"writen\"]\nmatch = [\"[\"]\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", want: `aem.toml:1: app.web.event.e: path is missing
 aem.toml:4: app.web.event.e.on: "writen" is not one of create, open, in, out, close, written, owner, mode, rename, remove (did you mean written?)
 aem.toml:5: app.web.event.e.match: "[" is no name or pattern`},
@@ -197,7 +197,7 @@ aem.toml:6: app.web.event.hello: unknown handler "helo" (did you mean hello?)`},
 	{text: strings.Replace(hello, "stdin", "socket", 1), unseen: true, want: `aem.toml:5: app.web.event.hello: timer has no socket (handler "hello" has handover socket)`},
 	{text: strings.Replace(hello, "./hello\"", "./hello\", \"-{peer}\"", 1), unseen: true, want: `aem.toml:5: app.web.event.hello: timer has no fact {peer}, which handler "hello" names`},
 	{text: strings.Replace(hello, "timer", "socket.accept", 1), want: `aem.toml:4: app.web.event.hello: listen is missing
-aem.toml:5: app.web.event.hello: socket.accept goes with handover direct or socket, a callback or a thread: handler "hello" has stdin
+aem.toml:5: app.web.event.hello: socket.accept goes with handover direct, socket or listen-fds, a callback or a thread: handler "hello" has stdin
 aem.toml:7: app.web.event.hello: every is no key of socket.accept (of timer)`},
 	{text: "[app.web.event.e]\ntype = \"socket.accept\"\nlisten = [\"unix:@a\", \"unix:@a\"]\nhandlers = [\"a\", \"b\"]\n[app.web.handler.a]\nagent = \"callback\"\ncall = \"log\"\n[app.web.handler.b]\nagent = \"thread\"\ncall = \"greet\"",
 		want: `aem.toml:3: app.web.event.e.listen: "unix:@a" is listed twice

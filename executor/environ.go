@@ -119,3 +119,16 @@ func connectionVars(env []string, e *aem.Event) []string {
 		"TCPLOCALIP="+here.Addr().String(), "TCPLOCALPORT="+strconv.Itoa(int(here.Port())),
 		"REMOTE_ADDR="+ip, "REMOTE_PORT="+port, "REMOTE_HOST="+ip)
 }
+
+// listenVars are the variables of a program that has the socket on descriptor 3, as systemd sets them (man 3 sd_listen_fds;
+// for a connection, Accept= of man 5 systemd.socket): LISTEN_PID is written by the process itself.
+func listenVars(env []string, a *aem.Activation) []string {
+	name := a.Name
+	if peer, ok := a.Event.Fact("peer"); ok {
+		name = "connection"
+		if there, err := netip.ParseAddrPort(peer); err == nil {
+			env = append(env, "REMOTE_ADDR="+there.Addr().String(), "REMOTE_PORT="+strconv.Itoa(int(there.Port())))
+		}
+	}
+	return append(env, "LISTEN_FDS=1", "LISTEN_FDNAMES="+name)
+}

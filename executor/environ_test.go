@@ -116,6 +116,25 @@ func TestConnectionVars_R046(t *testing.T) {
 	}
 }
 
+func TestListenVars(t *testing.T) {
+	for _, c := range []struct {
+		peer string
+		want []string
+	}{
+		{"10.0.0.7:50000", []string{"REMOTE_ADDR=10.0.0.7", "REMOTE_PORT=50000", "LISTEN_FDS=1", "LISTEN_FDNAMES=connection"}},
+		{"unix:", []string{"LISTEN_FDS=1", "LISTEN_FDNAMES=connection"}},
+		{"", []string{"LISTEN_FDS=1", "LISTEN_FDNAMES=e"}},
+	} {
+		a := activation("")
+		if c.peer != "" {
+			a.Event.Facts = []aem.Fact{{Name: "peer", Value: c.peer}}
+		}
+		if got := listenVars(nil, a); !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q\nwant %q", c.peer, got, c.want)
+		}
+	}
+}
+
 // TestConnectionVarsOfAUnixClient: who it runs as is known of every client.
 func TestConnectionVarsOfAUnixClient(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")

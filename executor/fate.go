@@ -36,9 +36,9 @@ func (s *Spec) judge(e ending) aem.Completion {
 	}
 	exited := e.signal == 0 && e.why != aem.ReasonTimeout && e.why != aem.ReasonChannel
 	switch {
-	case s.Handover == Socket && exited:
+	case s.Handover.handsSocket() && exited:
 		c.Outcome, c.Reason = aem.Done, aem.ReasonNone // what passed on the connection is between its two ends
-	case s.Handover == Socket:
+	case s.Handover.handsSocket():
 		c.Outcome = aem.Failed
 	case s.Handover == Direct && e.connection:
 		c.Outcome = aem.Failed // its bytes cannot be taken back

@@ -63,8 +63,11 @@ func (p *process) arguments(v *spawn.Vars) error {
 	if a := p.bound; a != nil {
 		lookup = facts(c.work.App, c.pool.spec.Name, a)
 		v.Env = append(factVars(v.Env[:len(v.Env):len(v.Env)], lookup, a.Event), extra...)
-		if c.pool.spec.Handover == Socket {
+		switch c.pool.spec.Handover {
+		case Socket:
 			v.Env = connectionVars(v.Env, a.Event)
+		case ListenFDs:
+			v.Env, v.ListenPID = listenVars(v.Env, a), true
 		}
 	} else {
 		v.Env = append(v.Env[:len(v.Env):len(v.Env)], extra...)
@@ -89,6 +92,9 @@ func (p *process) descriptors(v *spawn.Vars) (stdin int, err error) {
 	case Socket:
 		conn := p.bound.Event.FD
 		v.FDs = []int{conn, conn, log}
+		return -1, nil
+	case ListenFDs:
+		v.FDs = []int{p.crew.work.Null, out, log, p.bound.Event.FD}
 		return -1, nil
 	case Stdin, Data:
 		text := p.bound.Event.Data

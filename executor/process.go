@@ -144,7 +144,7 @@ func (p *process) watch() (err error) {
 func (p *process) handOver() {
 	a := p.bound
 	p.bound = nil
-	connection := p.crew.pool.spec.Handover == Socket
+	connection := p.crew.pool.spec.Handover.handsSocket()
 	if connection {
 		closeConnection(a.Event)
 	}

@@ -32,11 +32,16 @@ type Handover string
 // The handovers.
 const (
 	Direct Handover = "direct" // copied into the handler's memory; the program uses an SDK
-	Socket Handover = "socket" // the event's connection on descriptors 0 and 1
+	Socket Handover = "socket" // the event's socket on descriptors 0 and 1
 	Stdin  Handover = "stdin"  // one CloudEvents JSON object on standard input
 	Data   Handover = "data"   // the event's bytes on standard input
 	None   Handover = "none"   // nothing but facts
+
+	ListenFDs Handover = "listen-fds" // the event's socket on descriptor 3, man 3 sd_listen_fds
 )
+
+// handsSocket reports whether the program has the event's socket from its start.
+func (h Handover) handsSocket() bool { return h == Socket || h == ListenFDs }
 
 // Copy is how an event gets into a handler's arena.
 type Copy string

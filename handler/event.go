@@ -72,6 +72,17 @@ func (e *Event) Conn() (net.Conn, error) {
 	return c, nil
 }
 
+// File is the socket that came with the event, for what is no connection: net.FileListener and net.FilePacketConn make
+// something of that of a socket.ready. It is the caller's, who closes it.
+func (e *Event) File() (*os.File, error) {
+	if e.raw.FD < 0 {
+		return nil, errors.New("get socket: the event has none")
+	}
+	f := os.NewFile(uintptr(e.raw.FD), "socket")
+	e.raw.FD = -1
+	return f, nil
+}
+
 // MaxReply is the longest reply, in bytes.
 const MaxReply = directcopy.MaxReply
 

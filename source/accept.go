@@ -13,6 +13,7 @@ var acceptType = Type{
 		{"peer", aem.FactText, "the client's address: `IP:PORT`, or `unix:` and its path"},
 		{"local", aem.FactText, "the address that it connected to"},
 	},
+	Socket: true,
 	Kernel: "accept4(2) on a listening socket, watched by epoll(7)",
 	Open:   func(e Env) Source { return newAccepts(e) },
 }

@@ -18,6 +18,13 @@ type Accept struct {
 	Door   Door
 }
 
+// Ready asks for an event when a socket at one of the addresses has something, a connection or a datagram. The socket itself
+// goes to the handler, and is not looked at again until the event has its fate.
+type Ready struct {
+	Listen []Address
+	Door   Door // but for who gets in: that is the handler's
+}
+
 // Read asks for an event for each frame that comes on a connection to one of the addresses, or for each datagram.
 type Read struct {
 	Listen      []Address
@@ -41,6 +48,9 @@ type Notice struct {
 // Type is "socket.accept".
 func (Accept) Type() string { return "socket.accept" }
 
+// Type is "socket.ready".
+func (Ready) Type() string { return "socket.ready" }
+
 // Type is "socket.read".
 func (Read) Type() string { return "socket.read" }
 
@@ -59,6 +69,8 @@ func Check(s Spec) error {
 		return s.check()
 	case Accept:
 		return s.check()
+	case Ready:
+		return s.Door.check(s.Listen)
 	case Read:
 		return s.check()
 	case Topic:

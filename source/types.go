@@ -13,6 +13,7 @@ type Type struct {
 	Name   string
 	Facts  []Field          // its own, in the order of its events
 	Data   string           // what the data of its events is; "": they have none
+	Socket bool             // each brings a socket, which one handler gets: a connection, or the one that is ready
 	Kernel string           // what of the kernel it stands on, with the man page; "": nothing
 	Probe  func() error     // why this kernel cannot; nil: every kernel that we run on can
 	Open   func(Env) Source // makes its source, once for all jobs
@@ -27,7 +28,7 @@ type Field struct {
 
 // Types is the table.
 func Types() []Type {
-	return []Type{timerType, acceptType, readType, topicType, limitType, failedType, agentType, fileType}
+	return []Type{timerType, acceptType, readyType, readType, topicType, limitType, failedType, agentType, fileType}
 }
 
 // Common are the facts of every type.
@@ -50,6 +51,12 @@ func TypeNamed(name string) (Type, bool) {
 		return Type{}, false
 	}
 	return types[i], true
+}
+
+// BringsSocket reports whether each event of a type brings a socket, without which it is nothing.
+func BringsSocket(typ string) bool {
+	t, _ := TypeNamed(typ)
+	return t.Socket
 }
 
 // Names are the names of fields.

@@ -268,7 +268,7 @@ func (s *Supervisor) fireable(jobs []*job) error {
 	ids := make([]aem.JobID, len(jobs))
 	for i, j := range jobs {
 		reg := s.jobs.registration(j)
-		if _, ok := reg.spec.Source.(source.Accept); ok {
+		if source.BringsSocket(reg.spec.Source.Type()) {
 			return control.Errorf(syscall.EINVAL, "fire: %s wants a connection, which only a client can make", reg.name())
 		}
 		ids[i] = j.id

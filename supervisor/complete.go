@@ -78,14 +78,13 @@ func (s *Supervisor) retryLater(p *executor.Pool, a *aem.Activation, wait time.D
 // end gives an activation its fate.
 func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c *aem.Completion) {
 	n := uint64(a.Event.Count)
-	connection := a.Event.FD >= 0 || a.Event.Type == "socket.accept"
 	switch c.Outcome {
 	case aem.Done:
 		j.done += n
 	case aem.Failed:
 		s.jobs.rest(j).failed += n
 		text := s.report(reg, a, c, reg.pool.Spec(), 0)
-		s.dead.add(reg, a, c, text, connection)
+		s.dead.add(reg, a, c, text, source.BringsSocket(a.Event.Type))
 		s.notifyFailed(reg, a, c, text)
 	case aem.Expired:
 		s.jobs.rest(j).expired += n

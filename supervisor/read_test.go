@@ -266,3 +266,21 @@ func TestEchoAllocatesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestReadySocketGoesToEachLife_R118 has a handler of direct accept from the socket that it is given.
+func TestReadySocketGoesToEachLife_R118(t *testing.T) {
+	for _, life := range []executor.Life{executor.Cold, executor.Capsule, executor.Resident} {
+		t.Run(string(life), func(t *testing.T) {
+			at := tcpAddress(t)
+			h := role(t, "accept")
+			h.Life = life
+			r := startRun(t, nil, testApp("a", []executor.Spec{h}, event("ready", source.Ready{Listen: []source.Address{at}}, "h")))
+			for n := range 3 {
+				c := connect(t, "tcp", at)
+				c.gets("welcome")
+				c.gets("")
+				r.until("a/ready", "done", func(c aem.Counts) bool { return c.Done >= uint64(n+1) })
+			}
+		})
+	}
+}

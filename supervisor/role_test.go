@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -63,6 +65,7 @@ var roles = map[string]func(){
 			return e.Reply(fmt.Append(nil, len(e.Data), " ", e.Attempt))
 		})
 	},
+	"accept":  func() { hd.Run(accept) },
 	"poison":  func() { hd.Run(poison, hd.InFlight(16)) },
 	"place":   func() { hd.Run(landed, hd.InFlight(16), hd.InMemory(scheme())) },
 	"nowhere": func() { hd.Run(landed, hd.InMemory(&hd.Memory{Alloc: func(int, int) (int, bool) { return 0, false }})) },
@@ -105,6 +108,27 @@ func third(_ context.Context, e *hd.Event) error {
 		return fmt.Errorf("attempt %d", e.Attempt)
 	}
 	return nil
+}
+
+// accept welcomes one client of the socket that it is given.
+func accept(_ context.Context, e *hd.Event) error {
+	f, err := e.File()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	c, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = io.WriteString(c, "welcome")
+	return err
 }
 
 // poison dies of one event, and says of the others at which attempt they came.

@@ -6,19 +6,25 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
 // TestSocketsExample runs configs/sockets.toml as somebody without any rights.
 func TestSocketsExample(t *testing.T) {
+	aemtest.Require(t, aemtest.Python)
 	s := prepare(t, nobody(), "")
-	address := freeAddress(t)
+	address, clock := freeAddress(t), freeAddress(t)
 	example, err := os.ReadFile("../configs/sockets.toml")
+	if err == nil {
+		err = os.CopyFS(s.path("examples"), os.DirFS("../examples"))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.write("aem.toml", strings.NewReplacer("../", "", "127.0.0.1:7009", address, "@aem-note", "@"+s.dir).Replace(string(example)))
+	s.write("aem.toml", strings.NewReplacer("../", "", "127.0.0.1:7009", address, "127.0.0.1:7010", clock, "@aem-note", "@"+s.dir).Replace(string(example)))
 	s.run()
-	s.log.await(t, "ready: 3 jobs, 1 app")
+	s.log.await(t, "ready: 4 jobs, 1 app")
 
 	if answer, err := converse("tcp", address, "hello\nand\nbye"); answer != "HELLO\nAND\nBYE" {
 		t.Errorf("%q, %v", answer, err)
@@ -27,16 +33,70 @@ func TestSocketsExample(t *testing.T) {
 		t.Error(err)
 	}
 	s.log.await(t, "unix: sent something", "app=net", "event=note")
-	c, err := net.Dial("udp", address)
-	if err != nil {
-		t.Fatal(err)
+	if answer := ask(t, address, "hello"); answer != "HELLO" {
+		t.Errorf("%q", answer)
 	}
+	for range 2 {
+		if _, err := time.Parse("15:04:05\n", ask(t, clock, "")); err != nil {
+			t.Error(err)
+		}
+	}
+	if c := s.settled("net", "clock", 1); c.Detected != 1 {
+		t.Errorf("one server answers both: %+v", c)
+	}
+	s.stop()
+}
+
+// ask sends a datagram and returns what comes back.
+func ask(t *testing.T, address, question string) string {
+	t.Helper()
+	c := must(net.Dial("udp", address))
 	defer c.Close()
-	answer := make([]byte, 16)
+	answer := make([]byte, 64)
 	c.SetDeadline(time.Now().Add(patience)) //nolint:errcheck // then a failure takes longer
-	c.Write([]byte("hello"))                //nolint:errcheck // the answer tells
-	if n, err := c.Read(answer); string(answer[:n]) != "HELLO" {
-		t.Errorf("%q, %v", answer[:n], err)
+	c.Write([]byte(question))               //nolint:errcheck // the answer tells
+	n, err := c.Read(answer)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(answer[:n])
+}
+
+// TestListenFDs has a Python script that knows socket activation take connections, and a listening socket.
+func TestListenFDs(t *testing.T) {
+	aemtest.Require(t, aemtest.Python)
+	script := `
+import os, socket, sys
+assert os.environ["LISTEN_PID"] == str(os.getpid()), os.environ["LISTEN_PID"]
+assert sys.stdin.read() == ""
+s = socket.socket(fileno=3)
+c = s.accept()[0] if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) else s
+c.sendall(" ".join(os.environ.get(n, "-") for n in ("LISTEN_FDS", "LISTEN_FDNAMES", "REMOTE_ADDR")).encode())
+`
+	connection, whole := freeAddress(t), freeAddress(t)
+	s := prepare(t, nobody(), `
+[app.py.handler.h]
+exec = ["python3", "script.py"]
+handover = "listen-fds"
+[app.py.event.in]
+type = "socket.accept"
+listen = "tcp://`+connection+`"
+handler = "h"
+[app.py.event.all]
+type = "socket.ready"
+listen = "tcp://`+whole+`"
+handler = "h"
+`)
+	s.write("script.py", script)
+	s.run()
+	for address, want := range map[string]string{connection: "1 connection 127.0.0.1", whole: "1 all -"} {
+		if answer, err := converse("tcp", address, ""); answer != want {
+			t.Errorf("%q, %v, want %q", answer, err, want)
+		}
+	}
+	s.settled("py", "in", 1)
+	if c := s.settled("py", "all", 1); c.Done != 1 {
+		t.Errorf("%+v", c)
 	}
 	s.stop()
 }
@@ -86,13 +146,8 @@ handler = { agent = "callback", call = "log" }
 	if answer, err := converse("tcp", web[1], "second\n"); answer != "SECOND\n" {
 		t.Errorf("%q, %v", answer, err)
 	}
-	c := must(net.Dial("udp", log.LocalAddr().String()))
-	defer c.Close()
-	answer := make([]byte, 16)
-	c.SetDeadline(time.Now().Add(patience)) //nolint:errcheck // then a failure takes longer
-	c.Write([]byte("hello"))                //nolint:errcheck // the answer tells
-	if n, err := c.Read(answer); string(answer[:n]) != "HELLO" {
-		t.Errorf("%q, %v", answer[:n], err)
+	if answer := ask(t, log.LocalAddr().String(), "hello"); answer != "HELLO" {
+		t.Errorf("%q", answer)
 	}
 	s.log.await(t, "cannot start", "job=net/nothing", "no socket of that name was passed on")
 

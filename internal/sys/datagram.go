@@ -86,3 +86,22 @@ func SendTo(fd int, data []byte, to *Sender) error {
 		}
 	}
 }
+
+// Peek looks at the datagram that comes next, without taking it. It sees nothing of one that is not there.
+func Peek(fd int, b []byte) (n int, from Peer) {
+	var name sockaddr
+	name.size = unix.SizeofSockaddrAny
+	got, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+		unix.MSG_DONTWAIT|unix.MSG_PEEK, uintptr(unsafe.Pointer(&name.raw)), uintptr(unsafe.Pointer(&name.size)))
+	if errno != 0 {
+		return 0, Peer{}
+	}
+	return int(got), name.peer()
+}
+
+// Readable reports whether a descriptor has something to read, man 2 poll.
+func Readable(fd int) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n > 0 && p[0].Revents&unix.POLLIN != 0
+}

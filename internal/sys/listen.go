@@ -124,6 +124,9 @@ func KindOf(fd int) (k SocketKind, err error) {
 	return k, nil
 }
 
+// Block has calls on a descriptor wait, for all who share it; DoNotBlock has them fail instead.
+func Block(fd int) error { return unix.SetNonblock(fd, false) }
+
 // DoNotBlock has calls on a descriptor fail instead of wait, for all who share it (man 2 fcntl, O_NONBLOCK).
 func DoNotBlock(fd int) error { return unix.SetNonblock(fd, true) }
 
