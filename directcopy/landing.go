@@ -2,7 +2,6 @@ package directcopy
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
@@ -52,23 +51,25 @@ func (b *Inbox) origin() uint64 {
 
 // allocate answers an ALLOC. From the first block on that has no room all have none.
 func (b *Inbox) allocate(msg message) error {
-	if b.landing == nil || len(msg.body) == 0 || len(msg.body) > maxAlloc || len(msg.body)%allocSize != 0 {
-		return errors.New("place events: not asked for")
+	n := len(msg.body) / allocSize
+	if b.landing == nil || n < 1 || n > Slots || n*allocSize != len(msg.body) {
+		return fmt.Errorf("place events: %d bytes that nobody asked for", len(msg.body))
 	}
-	le, m, places := binary.LittleEndian, b.landing.memory, make([]byte, 0, Slots*placeSize)
-	full := false
-	for body := msg.body; len(body) > 0; body = body[allocSize:] {
-		size, dataAt, at := int(le.Uint64(body)), int(le.Uint64(body[8:])), uint64(0)
-		if !full {
-			offset, ok := m.Alloc(size, dataAt)
-			if full = !ok; ok && (offset < 0 || offset%blockAlign != 0 || offset > len(b.arena)-size) {
-				return fmt.Errorf("place events: the allocator gave %d bytes at offset %d of an arena of %d, want a multiple of %d in it",
-					size, offset, len(b.arena), blockAlign)
-			} else if ok {
-				at = b.address() + uint64(offset)
-			}
+	le, arena, places := binary.LittleEndian, uint64(len(b.arena)), make([]byte, n*placeSize)
+	for i := range n {
+		size, dataAt := le.Uint64(msg.body[i*allocSize:]), le.Uint64(msg.body[i*allocSize+8:])
+		if size > arena || dataAt > size {
+			return fmt.Errorf("place events: a block of %d bytes, its data at %d, in an arena of %d", size, dataAt, arena)
 		}
-		places = le.AppendUint64(places, at)
+		offset, ok := b.landing.memory.Alloc(int(size), int(dataAt))
+		if !ok {
+			break
+		}
+		if at := uint64(offset); at%blockAlign != 0 || at > arena-size {
+			return fmt.Errorf("place events: the allocator gave %d bytes at offset %d of an arena of %d, want a multiple of %d in it",
+				size, offset, arena, blockAlign)
+		}
+		le.PutUint64(places[i*placeSize:], b.address()+uint64(offset))
 	}
 	return b.send(kindPlace, msg.number, places)
 }

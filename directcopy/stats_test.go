@@ -27,8 +27,10 @@ func testStats(t *testing.T, o Options) {
 		check(t, err)
 	}
 	expect("before the hello")
-	go b.Hello(4)
+	said := make(chan error, 1)
+	go func() { said <- b.Hello(4) }()
 	prove(t, m)
+	check(t, <-said)
 	want.Size = 1 << 16
 	expect("after it")
 
@@ -56,11 +58,12 @@ func testStats(t *testing.T, o Options) {
 	expect("given up")
 
 	check(t, m.Grow(1<<18))
-	go b.Take()
+	ended := serve(b)
 	prove(t, m)
 	want.Size, want.Grown = 1<<18, 1
 	expect("grown")
 	b.Stop()
+	<-ended
 	check(t, m.Close())
 	expect("closed")
 }

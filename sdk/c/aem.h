@@ -231,12 +231,15 @@ static inline int aem_broken(const char *what, const char *why)
 static inline const char *aem_fact(const struct aem_event *e, const char *name)
 {
 	const char *at = e->facts, *end = at + e->facts_size;
+	size_t size = strlen(name);
 	uint16_t length[2]; /* of name and value; both have a NUL behind them */
 
 	for (; end - at > 4; at += (4 + length[0] + 1 + length[1] + 1 + 7) & ~7) {
 		memcpy(length, at, sizeof length);
-		if (strcmp(at + 4, name) == 0)
-			return at + 4 + length[0] + 1;
+		if (end - at < 4 + length[0] + 1 + length[1] + 1)
+			break;
+		if (length[0] == size && memcmp(at + 4, name, size) == 0 && at[4 + size + 1 + length[1]] == 0)
+			return at + 4 + size + 1;
 	}
 	return NULL;
 }
@@ -487,8 +490,11 @@ static inline int aem_place(struct aem_inbox *in)
 		return aem_broken("place events", "nobody allocates");
 	memset(&places, 0, sizeof places);
 	for (i = 0; i < n; i++) {
-		size_t size = in->order.need[i].size;
-		char *at = (char *)m->alloc(m, size, in->order.need[i].data_at);
+		size_t size = in->order.need[i].size, data_at = in->order.need[i].data_at;
+		char *at;
+		if (size > m->size || data_at > size)
+			return aem_broken("place events", "no block of ABI 1");
+		at = (char *)m->alloc(m, size, data_at);
 		if (!at)
 			break; /* and none of those behind it */
 		if (at < m->start || (uintptr_t)at % 64 != 0 || (size_t)(at - m->start) > m->size ||

@@ -291,6 +291,8 @@ class _Inbox:
         """Asks the application where the next events are to land, and tells the supervisor: section 9."""
         places = []
         for size, data_at in _NEED.iter_unpack(self.body):
+            if not data_at <= size <= len(self.arena):
+                raise _Broken("place events: no block of ABI 1")
             offset = self.memory.alloc(size, data_at)
             if offset is None:
                 break  # and none of those behind it
