@@ -36,6 +36,7 @@ func (d *decoder) app(name string, v any) supervisor.App {
 		jobs += len(r.Handlers)
 	}
 	d.limits(a, jobs)
+	d.secondStage(a)
 	for _, h := range a.handlers {
 		a.Handlers = append(a.Handlers, h.Spec)
 		if !h.used {

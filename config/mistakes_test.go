@@ -74,6 +74,9 @@ aem.toml:3: app.web.limits.on_missing: "memroy" is not one of memory, swap, memo
 		want: `aem.toml:4: app.web.event.e.apps: "[" is no name or pattern
 aem.toml:4: app.web.event.e.apps: "" is no name or pattern`},
 	{text: "[app.web.policy]\nseccomp = \"none\"\nmode = \"log\"", unseen: true, want: `aem.toml:3: app.web.policy: mode is log, and with seccomp none there is nothing to record`},
+	{text: "[app.web.policy]\nseccomp_ready = \"none\"", want: `aem.toml:2: app.web.policy.seccomp_ready: want default, handler or a path with a slash, like "./seccomp.json"`},
+	{text: "[app.web.policy]\nseccomp_ready = \"handler\"\n[app.web.event.e]\ntype = \"topic\"\nhandler = { exec = [\"cat\"], handover = \"data\" }", unseen: true,
+		want: `aem.toml:5: app.web.event.e.handler: policy.seccomp_ready needs handover direct: a program without our SDK cannot install a second filter`},
 	{text: "[app.web.policy]\nseccomp = \"defalt\"\nseccomp_arches = [\"x87\"]", want: `aem.toml:2: app.web.policy.seccomp: want default, handler, none or a path with a slash, like "./seccomp.json"
 aem.toml:3: app.web.policy.seccomp_arches: "x87" is not one of x86, x32, arm (did you mean x86?)`},
 	{text: "[app.web.policy]\nseccomp_arches = [\"x86\"]\nseccomp = \"/no/none.json\"", unseen: true, want: `aem.toml:2: app.web.policy: seccomp_arches is for default and handler: a file names its own

@@ -6,23 +6,25 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/policy"
 )
 
 // security is what an app's table of policy says of system calls.
 type security struct {
 	seccomp string
+	ready   string
 	arches  []string
 	mode    string
 }
 
 func policyKeys(s *security) []key {
 	return []key{
-		{"seccomp", profileName(&s.seccomp), policy.Default, "Which system calls its processes may make: `default` (Docker's profile for containers), `handler` (what the SDKs need, and " +
+		{"seccomp", profileName(&s.seccomp, "none"), policy.Default, "Which system calls its processes may make: `default` (Docker's profile for containers), `handler` (what the SDKs need, and " +
 			"no more), `none`, or a file in the form of the OCI runtime specification or of Docker (a path has a slash)."},
 		{"seccomp_arches", choices(&s.arches, archWords()...), nil, "Architectures whose programs `default` and `handler` let in beside the machine's own. Default: none."},
 		{"mode", choice(&s.mode, []string{"enforce", "log"}), "enforce", "What happens to denied system calls: `log` records them and lets them pass."},
-		{"seccomp_ready", later, nil, "A second, tighter filter from readiness on."},
+		{"seccomp_ready", profileName(&s.ready), nil, "A second profile, beside the first, from readiness on: `handler`, `default` or a file. For handlers of `direct`, whose SDK installs it."},
 		{"capabilities", later, nil, "Capabilities that are kept."},
 		{"namespaces", later, nil, "Namespaces of the app's own."},
 		{"read_only", later, nil, "A file system that cannot be written."},
@@ -42,9 +44,9 @@ func archWords() []string {
 	return words
 }
 
-// profileName is the kind of a built-in profile's name, or of the path of one.
-func profileName(p *string) kind {
-	words := []string{policy.Default, policy.Handler, "none"}
+// profileName is the kind of a built-in profile's name, or of the path of one, or of some more words.
+func profileName(p *string, more ...string) kind {
+	words := append([]string{policy.Default, policy.Handler}, more...)
 	k := text(p)
 	k.name = list(words) + " or a path"
 	k.schema = object{"type": "string", "pattern": "^(" + strings.Join(words, "|") + ")$|/"}
@@ -56,37 +58,53 @@ func profileName(p *string) kind {
 	})
 }
 
-// security reads the profile that an app names.
+// security reads the profiles that an app names.
 func (d *decoder) security(a *app) {
-	at := a.at + ".policy"
-	if a.policy.seccomp == "none" && a.policy.mode == "log" {
+	at, s := a.at+".policy", &a.policy
+	if s.seccomp == "none" && s.ready == "" && s.mode == "log" {
 		d.errorIn(at, "mode", "mode is log, and with seccomp none there is nothing to record")
 	}
-	if isPath(a.policy.seccomp) && len(a.policy.arches) > 0 {
+	if len(s.arches) > 0 && (isPath(s.seccomp) || s.seccomp == "none") && (isPath(s.ready) || s.ready == "") {
 		d.errorIn(at, "seccomp_arches", "seccomp_arches is for default and handler: a file names its own")
 	}
-	p, err := d.profile(a.policy.seccomp, a.policy, policy.Only)
-	if err != nil {
-		d.errorf(at+".seccomp", "%v", err)
+	first := policy.Only
+	if s.ready != "" {
+		first = policy.First
 	}
-	a.Seccomp = p
+	a.Seccomp = d.profile(at+".seccomp", s.seccomp, s, first)
+	a.SeccompReady = d.profile(at+".seccomp_ready", s.ready, s, policy.Ready)
+}
+
+// secondStage refuses handlers that cannot install a second filter.
+func (d *decoder) secondStage(a *app) {
+	if a.policy.ready == "" {
+		return
+	}
+	for _, h := range a.handlers {
+		if h.Agent == executor.Process && h.Handover != executor.Direct {
+			d.errorIn(h.at, "handover", "policy.seccomp_ready needs handover direct: a program without our SDK cannot install a second filter")
+		}
+	}
 }
 
 // profile is the profile of a name, one for all apps that want the same.
-func (d *decoder) profile(name string, s security, stage policy.Stage) (*policy.Profile, error) {
+func (d *decoder) profile(at, name string, s *security, stage policy.Stage) *policy.Profile {
 	if isPath(name) {
 		name = d.absolute(name)
 	}
 	key := fmt.Sprint(name, s.arches, s.mode, stage)
 	if p, ok := d.profiles[key]; ok {
-		return p, nil
+		return p
 	}
 	p, err := s.load(name, stage)
+	if err != nil {
+		d.errorf(at, "%v", err)
+	}
 	if p != nil {
 		p.LogOnly = s.mode == "log"
 		d.profiles[key] = p
 	}
-	return p, err
+	return p
 }
 
 // load makes the profile of a name; one that is neither a path nor built in has been told of.

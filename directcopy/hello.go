@@ -87,11 +87,16 @@ func (m *Mailbox) hear(msg message) (progress Progress, err error) {
 func (m *Mailbox) judgeFlags() error {
 	want := uint32(0)
 	if m.request != nil {
-		want = flagAppAlloc
+		want |= flagAppAlloc
+	}
+	if m.filtered {
+		want |= flagFiltered
 	}
 	switch got := m.hello.Flags; {
-	case got&want != want:
+	case want&^got&flagAppAlloc != 0:
 		return errors.New("read hello: the handler brings no allocator, and was asked to say where events land")
+	case want&^got&flagFiltered != 0:
+		return errors.New("read hello: the handler did not install the second filter: its SDK knows nothing of policy.seccomp_ready")
 	case got != want:
 		return fmt.Errorf("read hello: flags %#x, asked for were %#x", got, want)
 	}

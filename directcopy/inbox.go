@@ -27,8 +27,9 @@ type Inbox struct {
 	taken    uint32
 	answered uint32
 	inFlight int
-	passed   int  // a descriptor that is not used yet, an event's or a shared arena's, or -1
-	ending   bool // the supervisor publishes no more
+	flags    uint32 // of the hello
+	passed   int    // a descriptor that is not used yet, an event's or a shared arena's, or -1
+	ending   bool   // the supervisor publishes no more
 	stopped  atomic.Bool
 
 	ready   [2]sys.EpollEvent
@@ -116,7 +117,7 @@ func (b *Inbox) Hello(inFlight int) error {
 		PID:       uint32(os.Getpid()),
 		TID:       uint32(syscall.Gettid()),
 		InFlight:  uint32(inFlight),
-		Flags:     b.landing.flags(),
+		Flags:     b.landing.flags() | b.flags,
 	}
 	if err := b.send(kindHello, 0, hello.append(nil)); err != nil {
 		return err

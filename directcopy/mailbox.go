@@ -21,6 +21,9 @@ type Options struct {
 
 	// AppAlloc leaves it to the handler where in its arena each event lands. Such an arena does not grow.
 	AppAlloc bool
+
+	// Filter is to be installed before the hello; nil: none.
+	Filter *Filter
 }
 
 // size is ArenaSize in whole pages.
@@ -42,7 +45,7 @@ func (o Options) Environment() []string {
 	if o.AppAlloc {
 		env = append(env, "AEM_ALLOC=app")
 	}
-	return env
+	return append(env, o.Filter.environment()...)
 }
 
 // Mailbox is the supervisor's end of one agent process. It has one owner, who makes it before the process, lets it
@@ -61,6 +64,7 @@ type Mailbox struct {
 	max       uint64 // what the arena may grow to, whole pages
 	shared    *sharedArena
 	request   *request // nil unless the handler allocates
+	filtered  bool     // the handler was given a second filter
 	nonce     [nonceSize]byte
 
 	ring      ring
@@ -86,6 +90,9 @@ func NewMailbox(o Options) (m *Mailbox, err error) {
 	}
 	if err = m.open(); err == nil && o.Shared {
 		err = m.share(o.size())
+	}
+	if err == nil && o.Filter != nil {
+		err = m.addFilter(o.Filter)
 	}
 	if err != nil {
 		m.Close()
@@ -151,7 +158,7 @@ func newWaiter(doorbell, channel int) (int, error) {
 	return fd, nil
 }
 
-// Handler is the descriptors that the handler inherits, as FirstDescriptor and the numbers that follow.
+// Handler is the descriptors that the handler inherits, as FirstDescriptor and the numbers that follow; -1 for none.
 func (m *Mailbox) Handler() []int { return m.handler }
 
 // CloseHandler closes our copies of the handler's descriptors, once the process is made: only then does the channel

@@ -94,8 +94,11 @@ type Hello struct {
 	Flags                uint32
 }
 
-// flagAppAlloc of a hello: the handler says where each event lands.
-const flagAppAlloc = 1 << 1
+// Flags of a hello.
+const (
+	flagAppAlloc = 1 << 1 // the handler says where each event lands
+	flagFiltered = 1 << 2 // it has installed the second filter on all of its threads
+)
 
 func (h Hello) append(dst []byte) []byte {
 	le := binary.LittleEndian

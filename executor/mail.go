@@ -43,6 +43,10 @@ func (p *process) greeted() {
 // proved is the end of the hello: the process takes events.
 func (p *process) proved() {
 	c := p.crew
+	if c.work.Second != nil && !p.looked {
+		p.look()
+		return
+	}
 	p.ready = true
 	p.deadline.Stop()
 	c.pool.loop.AgentReady(c.pool)

@@ -103,7 +103,7 @@ func (p *process) descriptors(v *spawn.Vars) (stdin int, err error) {
 				return -1, &unfitError{fmt.Errorf("write event as JSON: %w", err)}
 			}
 		}
-		if stdin, err = sealed(text); err != nil {
+		if stdin, err = sealed("aem-event", text); err != nil {
 			return -1, err
 		}
 		v.FDs = []int{stdin, out, log}
@@ -120,10 +120,10 @@ func (p *process) descriptors(v *spawn.Vars) (stdin int, err error) {
 	return -1, nil
 }
 
-// sealed is a file in memory that holds text and can never change: standard input without a writer, without a pipe's
+// sealed is a file in memory that holds text and can never change: as standard input without a writer, without a pipe's
 // limit, and complete before the program begins.
-func sealed(text []byte) (fd int, err error) {
-	if fd, err = sys.MemfdCreate("aem-event"); err != nil {
+func sealed(name string, text []byte) (fd int, err error) {
+	if fd, err = sys.MemfdCreate(name); err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)
 	}
 	if err = sys.WriteAt(fd, text); err == nil {
@@ -131,7 +131,7 @@ func sealed(text []byte) (fd int, err error) {
 	}
 	if err != nil {
 		sys.Close(fd)
-		return -1, fmt.Errorf("write standard input: %w", err)
+		return -1, fmt.Errorf("write %s: %w", name, err)
 	}
 	return fd, nil
 }
@@ -146,6 +146,9 @@ func (p *process) arena() directcopy.Options {
 	o := directcopy.Options{
 		ArenaSize: int(spec.ArenaSize), ArenaMax: int(spec.ArenaMax),
 		Shared: spec.Copy == SharedCopy, AppAlloc: spec.Alloc == AppAlloc,
+	}
+	if second := p.crew.work.Second; second != nil {
+		o.Filter = &second.file
 	}
 	switch a := p.bound; {
 	case spec.Life == Resident, spec.Alloc == AppAlloc: // the one has room for many, the other cannot grow

@@ -12,7 +12,7 @@ import (
 // TestSealedInputCannotBeWritten gives a program its input, which it then tries to change.
 func TestSealedInputCannotBeWritten(t *testing.T) {
 	text := strings.Repeat("0123456789abcdef", 1<<16) // far more than a pipe holds
-	fd, err := sealed([]byte(text))
+	fd, err := sealed("text", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ type process struct {
 	bound   *aem.Activation // what it was made for, until it is given; nil when made ahead
 	flights []flight        // what it was given and has not answered, in that order
 	used    bool            // it was given an activation, or was made for one
+	looked  bool            // whether it has the second filter
 	ready   bool
 	larger  int  // bytes of an event that it was asked for a larger arena for, the last time
 	placing bool // its handler was asked where its flights are to land, and they have not

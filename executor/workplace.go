@@ -18,6 +18,7 @@ type Workplace struct {
 	App     string
 	Account Account
 	Filter  *spawn.Filter // nil: no policy
+	Second  *SecondFilter // from readiness on; nil: none
 	Group   *limits.Group
 	Limited bool // the group has limits that a process can run into
 	Places  *Places

@@ -97,6 +97,9 @@ func run(f Func, opts []Option) error {
 	}
 	defer inbox.Close()
 	defer stopOnTerm(inbox)()
+	if err = confine(inbox); err != nil {
+		return err
+	}
 	if err = inbox.Hello(o.inFlight); err == nil {
 		err = loop(inbox, f)
 	}

@@ -63,9 +63,9 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 	if err != nil {
 		return nil, placed(err, "app", spec.Name, "user")
 	}
-	filter, err := s.filters.compile(spec.Seccomp)
+	first, second, err := s.filters.of(spec)
 	if err != nil {
-		return nil, placed(err, "app", spec.Name, "policy.seccomp")
+		return nil, err
 	}
 	group, err := s.tree.Group(spec.Name, spec.Limits)
 	if err != nil {
@@ -80,10 +80,15 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 	}
 	a.work = &executor.Workplace{
 		App: spec.Name, Account: executor.Account{Identity: identity, Own: spec.User == "" && spec.Group == "" && spec.Groups == nil},
-		Filter: filter, Group: group, Limited: spec.Limits.NeedsCgroup(), Places: &executor.Places{Used: &a.gauges.processes.Gauge}, Census: s.census,
+		Filter: first, Group: group, Limited: spec.Limits.NeedsCgroup(), Places: &executor.Places{Used: &a.gauges.processes.Gauge}, Census: s.census,
 		Lane: lane, Loop: s, Poller: s.poller, Alarms: &s.alarms,
 		Copier: &copier{s: s}, Scribe: s.scribe, Null: int(s.null.Fd()), Log: s.log,
 		Publish: s.publishOnLoop(spec), Denied: s.denials.name, Functions: s.options.Functions,
+	}
+	if second != nil {
+		if a.work.Second, err = executor.NewSecondFilter(second, first != nil); err != nil {
+			return a, placed(err, "app", spec.Name, "policy.seccomp_ready")
+		}
 	}
 	return a, s.watchKernel(a)
 }
@@ -102,13 +107,13 @@ func (s *Supervisor) openLane(spec *App) (*spawn.Lane, error) {
 	return lane, nil
 }
 
-// laneQueue is how much may wait for an app's lane: every process that may be made at once, and the cleaning of every
-// slot.
+// laneQueue is how much may wait for an app's lane: every process that may be made at once, a look at each that is ready,
+// and the cleaning of every slot.
 func laneQueue(spec *App) int {
 	n := 16
 	for i := range spec.Handlers {
 		h := &spec.Handlers[i]
-		n += 2 * (h.Ahead() + h.Concurrency)
+		n += 3 * (h.Ahead() + h.Concurrency)
 	}
 	return n
 }
@@ -246,6 +251,9 @@ func (a *app) close() error {
 	a.work.Lane.Close()
 	for _, p := range a.pools {
 		p.Close()
+	}
+	if a.work.Second != nil {
+		a.work.Second.Close() //nolint:errcheck // nothing was written
 	}
 	return a.removeGroup()
 }

@@ -10,23 +10,45 @@ import (
 )
 
 // filters are the compiled profiles: apps that have the same one share its filter.
-type filters map[*policy.Profile]*spawn.Filter
+type filters map[use]*spawn.Filter
+
+// use is a profile and when its filter is installed.
+type use struct {
+	profile *policy.Profile
+	stage   policy.Stage
+}
 
 // compile makes the filter of a profile; nil for none.
-func (f filters) compile(p *policy.Profile) (*spawn.Filter, error) {
-	if p == nil || f[p] != nil {
-		return f[p], nil
+func (f filters) compile(p *policy.Profile, stage policy.Stage) (*spawn.Filter, error) {
+	key := use{p, stage}
+	if p == nil || f[key] != nil {
+		return f[key], nil
 	}
 	host, err := policy.ThisHost()
 	if err != nil {
 		return nil, err
 	}
-	prog, err := policy.Compile(p, host, policy.Only)
+	prog, err := policy.Compile(p, host, stage)
 	if err != nil {
 		return nil, err
 	}
-	f[p] = &spawn.Filter{Insns: prog.Insns, Flags: prog.Flags}
-	return f[p], nil
+	f[key] = &spawn.Filter{Insns: prog.Insns, Flags: prog.Flags}
+	return f[key], nil
+}
+
+// of makes what the processes of an app begin under, and what its handlers install when they are ready.
+func (f filters) of(spec *App) (first, second *spawn.Filter, err error) {
+	stage := policy.Only
+	if spec.SeccompReady != nil {
+		stage = policy.First
+	}
+	if first, err = f.compile(spec.Seccomp, stage); err != nil {
+		return nil, nil, placed(err, "app", spec.Name, "policy.seccomp")
+	}
+	if second, err = f.compile(spec.SeccompReady, policy.Ready); err != nil {
+		return nil, nil, placed(err, "app", spec.Name, "policy.seccomp_ready")
+	}
+	return first, second, nil
 }
 
 // reportTrouble says at start what a policy will not tell on this host.

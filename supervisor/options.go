@@ -56,6 +56,9 @@ type App struct {
 
 	Limits  limits.Limits
 	Seccomp *policy.Profile // what its processes may call; nil: whatever they like
+	// SeccompReady is a second profile, which handlers are held to beside the first when they are ready. All that are
+	// processes have to be direct.
+	SeccompReady *policy.Profile
 
 	Handlers []executor.Spec
 	Events   []Registration

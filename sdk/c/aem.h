@@ -19,6 +19,7 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,10 +118,10 @@ static inline ssize_t aem_write(int fd, const void *data, size_t size);
  * The rest is how it is done: sections 1 to 3 as constants and structs, then the way of an event.
  */
 
-enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6, AEM_ARENA = 7 };
+enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6, AEM_ARENA = 7, AEM_FILTER = 8 };
 enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND_ERROR = 4 };
 enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6, AEM_KIND_GROW = 7, AEM_KIND_ALLOC = 12, AEM_KIND_PLACE = 13 };
-enum { AEM_HELLO_ALLOC = 2 };
+enum { AEM_HELLO_ALLOC = 2, AEM_HELLO_FILTERED = 4 };
 enum { AEM_VERSION = 1, AEM_SLOTS = 64, AEM_MAX_BODY = 4096, AEM_PAGE_SIZE = 4096, AEM_WAIT_CHANNEL = 2 };
 #define AEM_MAGIC 0x314d4541u
 #define AEM_BLOCK_MAGIC 0x454d4541u
@@ -211,6 +212,7 @@ struct aem_inbox {
 	uint32_t taken, answered;
 	int passed; /* a descriptor that is not used yet, an event's or a shared arena's, or -1 */
 	int ending; /* STOP came */
+	int filtered; /* the second filter is installed */
 	uint64_t number;
 	const void *block; /* of the event */
 	size_t block_size;
@@ -443,6 +445,32 @@ static inline int aem_first_arena(struct aem_inbox *in, size_t size)
 	return ok;
 }
 
+/* aem_confine installs the second filter, if there is one, on all threads: section 11. */
+static inline int aem_confine(struct aem_inbox *in)
+{
+	enum { SET_FILTER = 1, TSYNC = 1, MOST = 4096 }; /* SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, BPF_MAXINSNS */
+	const char *flags = getenv("AEM_FILTER");
+	struct sock_filter *code;
+	struct sock_fprog program;
+	ssize_t n;
+	long got;
+
+	if (!flags)
+		return 1;
+	if (!(code = (struct sock_filter *)malloc(MOST * sizeof *code)))
+		return aem_broken("install second filter", strerror(errno));
+	n = pread(AEM_FILTER, code, MOST * sizeof *code, 0); /* others have the file, too, and so its offset */
+	close(AEM_FILTER);
+	program.len = n > 0 ? (unsigned short)(n / (ssize_t)sizeof *code) : 0;
+	program.filter = code;
+	got = syscall(SYS_seccomp, SET_FILTER, strtoul(flags, NULL, 10) | TSYNC, &program);
+	free(code);
+	if (got != 0)
+		return aem_broken("install second filter", got < 0 ? strerror(errno) : "a thread has one of its own");
+	in->filtered = 1;
+	return 1;
+}
+
 /* aem_greet says hello and proves the arena: section 4. */
 static inline int aem_greet(struct aem_inbox *in)
 {
@@ -459,7 +487,7 @@ static inline int aem_greet(struct aem_inbox *in)
 	hello.pid = getpid();
 	hello.tid = syscall(SYS_gettid);
 	hello.in_flight = in->in_flight;
-	hello.flags = in->memory ? AEM_HELLO_ALLOC : 0;
+	hello.flags = (in->memory ? AEM_HELLO_ALLOC : 0) | (in->filtered ? AEM_HELLO_FILTERED : 0);
 	if ((got = aem_send(&hello.header, AEM_KIND_HELLO, sizeof hello - sizeof hello.header, 0)) <= 0)
 		return got;
 	if ((got = aem_receive(in)) <= 0)
@@ -534,7 +562,8 @@ static inline int aem_start(struct aem_inbox *in, unsigned in_flight, struct aem
 	action.sa_flags = SA_RESTART;
 	aem_pid = getpid();
 	sigaction(SIGTERM, &action, NULL);
-	if ((ok = aem_map_page(in)) <= 0 || (ok = aem_first_arena(in, wish ? strtoull(wish, NULL, 10) : 1 << 20)) <= 0)
+	if ((ok = aem_map_page(in)) <= 0 || (ok = aem_first_arena(in, wish ? strtoull(wish, NULL, 10) : 1 << 20)) <= 0 ||
+	    (ok = aem_confine(in)) <= 0)
 		return ok;
 	return aem_greet(in);
 }

@@ -133,6 +133,7 @@ def run(function, ahead=1, memory=None):
     try:
         inbox = _Inbox(int(os.environ.get("AEM_ARENA_SIZE", 1 << 20)), ahead, memory)
         inbox.stop_on_term()
+        inbox.confine()
         inbox.greet()
         while True:
             event = inbox.take()
@@ -184,9 +185,9 @@ class _Broken(Exception):
     """The supervisor cannot be understood."""
 
 
-_CHANNEL, _PAGE, _WAITER, _ANSWERS, _ARENA = 3, 4, 5, 6, 7
+_CHANNEL, _PAGE, _WAITER, _ANSWERS, _ARENA, _FILTER = 3, 4, 5, 6, 7, 8
 _HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY, _GROW, _ALLOC, _PLACE = 1, 2, 3, 4, 5, 6, 7, 12, 13
-_HELLO_ALLOC = 2  # a flag
+_HELLO_ALLOC, _HELLO_FILTERED = 2, 4  # flags
 _DONE, _RETRY, _FAIL = 1, 2, 3
 _MAGIC, _BLOCK_MAGIC = 0x314D4541, 0x454D4541
 _WAIT_CHANNEL = 2
@@ -214,14 +215,25 @@ _MADV_POPULATE_WRITE = 23  # linux/mman.h, Linux 5.14
 # word publishes and the word, between a word and what it publishes, and between a store and a load that must not pass
 # it, so that the other side, whose accesses are sequentially consistent, sees what sections 5 and 6 want it to see.
 # PyDLL, because giving up the interpreter's lock would take longer than the call.
-_MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(os.uname().machine, -1)
+_MEMBARRIER, _SECCOMP = {"x86_64": (324, 317), "aarch64": (283, 277)}.get(os.uname().machine, (-1, -1))
 _GLOBAL_EXPEDITED = 2  # the command that needs no registration and does not wait
 _system_call = ctypes.PyDLL(None).syscall
+_SET_FILTER, _TSYNC = 1, 1  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC: man 2 seccomp
 
 
 def _fence():
     if _system_call(_MEMBARRIER, _GLOBAL_EXPEDITED, 0, 0) != 0:
         raise _Broken("membarrier was refused: the policy must allow it, and the kernel have it")
+
+
+def _warm_up():
+    """Imports what this file imports late, and what that imports late: a filter may deny to open files."""
+    import json  # noqa: F401
+    import traceback
+    try:
+        raise Fail
+    except Fail:
+        traceback.format_exc()
 
 
 def _read_facts(b, count):
@@ -251,7 +263,7 @@ class _Inbox:
         # A descriptor that is not used yet: an event's, or a shared arena's.
         self.passed = _ARENA if os.environ.get("AEM_COPY") == "shared" else None
         self.ending = self.stopped = False
-        self.in_flight, self.memory = in_flight, memory
+        self.in_flight, self.memory, self.flags = in_flight, memory, _HELLO_ALLOC if memory else 0
         self.wish = arena_size  # the size of the arena that is wanted
         if memory and memory.arena and self.passed is None:
             self.use_arena(memory.arena)
@@ -315,10 +327,26 @@ class _Inbox:
 
         signal.signal(signal.SIGTERM, stop)
 
+    def confine(self):
+        """Installs the second filter, if there is one, on all threads: section 11."""
+        flags = os.environ.get("AEM_FILTER")
+        if flags is None:
+            return
+        _warm_up()
+        code = os.pread(_FILTER, 4096 * 8, 0)  # others have the file, too, and so its offset
+        os.close(_FILTER)
+        text = ctypes.create_string_buffer(code, len(code))
+        program = ctypes.create_string_buffer(struct.pack("@HP", len(code) // 8, ctypes.addressof(text)))
+        install = ctypes.CDLL(None, use_errno=True).syscall
+        got = install(_SECCOMP, _SET_FILTER, ctypes.c_ulong(int(flags) | _TSYNC), program)
+        if got != 0:
+            raise _Broken("install second filter: " + (os.strerror(ctypes.get_errno()) if got < 0 else "a thread has one of its own"))
+        self.flags |= _HELLO_FILTERED
+
     def greet(self):
         """Says hello and proves the arena: section 4."""
         self.send(_HELLO, 0, _GREETING.pack(self.address, len(self.arena), os.getpid(), threading.get_native_id(),
-                                            self.in_flight, _HELLO_ALLOC if self.memory else 0))
+                                            self.in_flight, self.flags))
         if self.receive() != _NONCE:
             raise _End if self.ending else _Broken("say hello: no nonce came")
         self.send(_NONCE, 0, bytes(self.arena[:16]))

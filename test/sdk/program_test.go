@@ -18,6 +18,9 @@ import (
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
+	if os.Getenv(confinedRole) != "" {
+		confined()
+	}
 	aemtest.NoLeaks(m, func() { os.RemoveAll(built) })
 }
 
@@ -32,7 +35,15 @@ var compiled = map[string]func() (string, error){
 	"testdata/tell.c":                       compile("testdata/tell.c", "cc", "-std=c99", "-pedantic"),
 	"../../examples/handlers/echo-c/echo.c": compile("../../examples/handlers/echo-c/echo.c", "cc"),
 	spool:                                   compile(spool, "cc"),
+	confinedC:                               compile(confinedC, "cc"),
+	halfConfinedC:                           compile(halfConfinedC, "cc"),
 }
+
+// confinedC is what confined is in C, and halfConfinedC a liar.
+const (
+	confinedC     = "testdata/confined.c"
+	halfConfinedC = "testdata/halfconfined.c"
+)
 
 func compile(source string, compiler ...string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {

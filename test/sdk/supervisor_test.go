@@ -43,21 +43,25 @@ type client struct {
 }
 
 // run runs a supervisor with one app, a, of one event, e, and its handler, until the test ends.
-func run(t *testing.T, src source.Spec, h executor.Spec) client {
+func run(t *testing.T, src source.Spec, h executor.Spec, changes ...func(*supervisor.App)) client {
 	t.Helper()
 	var log strings.Builder // written by one goroutine of the supervisor, read when that ended
 	ready := make(chan struct{})
 	dir := t.TempDir()
+	app := supervisor.App{
+		Name: "a", Start: true, Handlers: []executor.Spec{h},
+		Limits: limits.Limits{Jobs: 10, Activations: 100, QueueBytes: 64 << 20, PriorityMax: 15, Swap: -1},
+		Events: []supervisor.Registration{{Name: "e", Source: src, Handlers: []string{"h"}, Priority: aem.PriorityDefault,
+			Start: true, Full: supervisor.HoldFull}},
+	}
+	for _, change := range changes {
+		change(&app)
+	}
 	s, err := supervisor.New(supervisor.Options{
 		RuntimeDir: dir, StateDir: t.TempDir(), Grace: patience, DeadLetters: 100, Control: supervisor.Control{Mode: 0o600},
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		Ready:  func(int, int, string) { close(ready) },
-		Apps: []supervisor.App{{
-			Name: "a", Start: true, Handlers: []executor.Spec{h},
-			Limits: limits.Limits{Jobs: 10, Activations: 100, QueueBytes: 64 << 20, PriorityMax: 15, Swap: -1},
-			Events: []supervisor.Registration{{Name: "e", Source: src, Handlers: []string{"h"}, Priority: aem.PriorityDefault,
-				Start: true, Full: supervisor.HoldFull}},
-		}},
+		Apps:   []supervisor.App{app},
 	})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
