@@ -103,7 +103,9 @@ func (d *decoder) source(a *app, e *event) {
 			e.file.On = source.FileOn
 		}
 	case readType:
-		d.framing(e)
+		d.framing(a, e)
+	case closeType:
+		d.ended(a, e)
 	case "topic":
 		if e.topic.Name == "" {
 			e.topic.Name = e.Name

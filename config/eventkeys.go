@@ -22,6 +22,8 @@ type event struct {
 	accept   source.Accept
 	ready    source.Ready
 	read     source.Read
+	close    source.Close
+	state    source.State
 	topic    source.Topic
 	file     source.File
 	notice   source.Notice
@@ -72,11 +74,11 @@ func eventTypes(e *event) []eventType {
 		acceptEvent(e),
 		readyEvent(e),
 		readEvent(e),
+		closeEvent(e),
+		stateEvent(e),
 		{name: "topic", doc: "Somebody emits.", spec: func() source.Spec { return e.topic }, keys: slices.Concat([]key{
 			{"topic", text(&e.topic.Name), nil, "`NAME` of this app or `APP/NAME`. Default: the event's name."},
 		}, reserved("from", "share", "retain"))},
-		{name: "socket.close"},
-		{name: "socket.state"},
 		{name: "process.exit", facts: []string{"pid"}, keys: reserved("pid", "pidfile", "exe", "cgroup")},
 		{name: "file", doc: "Something happens to the entries of a directory, or to one file.", spec: func() source.Spec { return e.file },
 			rules: needs("path"), keys: []key{

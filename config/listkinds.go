@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/sockstate"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -133,6 +134,41 @@ func networks(p *[]netip.Prefix) kind {
 		return errors.Join(errs...)
 	}
 	return k
+}
+
+// ports is a list of ports.
+func ports(p *[]uint16) kind {
+	port := object{"type": "integer", "minimum": 1, "maximum": 65535}
+	return kind{
+		name:   "list of ports",
+		schema: object{"type": "array", "items": port, "minItems": 1},
+		read: func(v any) error {
+			items, ok := v.([]any)
+			found := make([]uint16, len(items))
+			for i, item := range items {
+				var n int
+				ok = ok && count(&n, 1, 65535).read(item) == nil
+				found[i] = uint16(n)
+			}
+			if !ok || len(found) == 0 {
+				return errors.New("want a list of ports from 1 to 65535")
+			}
+			*p = found
+			return nil
+		},
+	}
+}
+
+// tcpStates is a list of states of TCP.
+func tcpStates(p *[]sockstate.State) kind {
+	words := slices.DeleteFunc(slices.Clone(sockstate.States[:]), func(s string) bool { return s == "" })
+	var names []string
+	return choices(&names, words...).then(func() error {
+		for _, name := range names {
+			*p = append(*p, sockstate.State(slices.Index(sockstate.States[:], name)))
+		}
+		return nil
+	})
 }
 
 // variables is a table of environment variables.

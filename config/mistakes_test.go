@@ -170,6 +170,10 @@ aem.toml:11: app.web.event.e.mode: want an octal mode as a string, like "0600"`}
 	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.read\"\nlisten = \"udp://127.0.0.1:1\"\nframe = \"line\"", unseen: true, want: `aem.toml:4: app.web.event.e: udp://127.0.0.1:1 keeps the bounds of messages: want frame = "datagram"`},
 	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.accept\"\nlisten = [\"udp://127.0.0.1:1\", \"fd:x\"]", unseen: true, want: `aem.toml:7: app.web.event.e.listen: listen "udp://127.0.0.1:1": want tcp, unix, unixpacket, fd
 aem.toml:7: app.web.event.e.listen: listen "fd:x": want tcp://IP:PORT, unix:///PATH or unix:@NAME, or the same with udp, unixpacket, unixgram`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.close\"", want: `aem.toml:4: app.web.event.e: of is missing: the socket.read event whose connections are meant`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.close\"\nof = \"e\"", unseen: true, want: `aem.toml:7: app.web.event.e: "e" is no socket.read event of this app`},
+	{text: "[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\n[app.web.event.e]\nhandler = \"h\"\ntype = \"socket.state\"\nports = [0]\nstates = [\"OPEN\"]", want: `aem.toml:7: app.web.event.e.ports: want a list of ports from 1 to 65535
+aem.toml:8: app.web.event.e.states: "OPEN" is not one of ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING, NEW_SYN_RECV`},
 	{text: "[app.web.event.e]\ntype = \"supervisor.start\"\nhandlers = []", want: `aem.toml:2: app.web.event.e: type "supervisor.start" is not supported yet
 aem.toml:3: app.web.event.e: handlers is empty`},
 	{text: "[app.web.event.e]\ntype = \"tmier\"\nevry = \"1s\"\nlisten = \"tcp:\"\nhandlers = [\"a\"]", want: `aem.toml:2: app.web.event.e: unknown type "tmier" (did you mean timer?)

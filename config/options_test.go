@@ -11,6 +11,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/config"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/sockstate"
 	"github.com/aem-exec/aem-exec/limits"
 	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/source"
@@ -128,6 +129,16 @@ handler = "a"
 type = "socket.read"
 listen = "unix:@r"
 handler = "a"
+[app.web.event.ended]
+type = "socket.close"
+of = "r"
+handler = "a"
+[app.web.event.states]
+type = "socket.state"
+ports = [80, 443]
+addresses = ["10.0.0.0/8"]
+states = ["ESTABLISHED", "CLOSE"]
+handler = "a"
 [app.web.event.q]
 type = "socket.read"
 listen = "unixgram:@q"
@@ -174,13 +185,15 @@ handler = "a"
 		Door: source.Door{Backlog: 7, ReusePort: true, Mode: 0o660, Owner: "root", Group: "33", PerPeer: 3, Rate: source.Rate{Count: 10, Per: 5 * time.Minute},
 			Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
 	})
-	for i, want := range []source.Read{
-		{Listen: []source.Address{{Scheme: "unix", Path: "@r"}}, Frame: source.Chunk, MaxBytes: 64 << 10, Connections: 10_000},
-		{Listen: []source.Address{{Scheme: "unixgram", Path: "@q"}}, Frame: source.Datagram, MaxBytes: 64 << 10, Connections: 10_000},
-		{Listen: []source.Address{{Scheme: "unix", Path: "@p"}}, Frame: source.Length, MaxBytes: 1 << 20, Connections: 5},
+	same(t, "close", web.Events[6].Source, source.Close{Of: "web/r"})
+	same(t, "state", web.Events[7].Source, source.State{Ports: []uint16{80, 443}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, To: []sockstate.State{1, 7}})
+	for i, want := range map[int]source.Read{
+		5: {Name: "web/r", Listen: []source.Address{{Scheme: "unix", Path: "@r"}}, Frame: source.Chunk, MaxBytes: 64 << 10, Connections: 10_000},
+		8: {Name: "web/q", Listen: []source.Address{{Scheme: "unixgram", Path: "@q"}}, Frame: source.Datagram, MaxBytes: 64 << 10, Connections: 10_000},
+		9: {Name: "web/p", Listen: []source.Address{{Scheme: "unix", Path: "@p"}}, Frame: source.Length, MaxBytes: 1 << 20, Connections: 5},
 	} {
 		want.Door.Backlog = 4096
-		same(t, "read", web.Events[5+i].Source, want)
+		same(t, "read", web.Events[i].Source, want)
 	}
 	same(t, "timer", y.Source, source.Timer{Every: 25 * time.Hour})
 	same(t, "once", y.Once, true)

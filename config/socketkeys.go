@@ -10,6 +10,7 @@ const (
 	acceptType = "socket.accept"
 	readyType  = "socket.ready"
 	readType   = "socket.read"
+	closeType  = "socket.close"
 )
 
 // frames are what is one event of socket.read.
@@ -66,8 +67,39 @@ func readEvent(e *event) eventType {
 	}
 }
 
+func closeEvent(e *event) eventType {
+	return eventType{name: closeType, doc: "A connection of `socket.read` ends.",
+		spec: func() source.Spec { return e.close }, rules: needs("of"), keys: []key{
+			{"of", text(&e.close.Of), nil, "The `socket.read` event of this app whose connections are meant. Required."},
+		},
+	}
+}
+
+func stateEvent(e *event) eventType {
+	return eventType{name: "socket.state", doc: "A TCP socket of this host changes its state, whoever has it. Needs root, or the capabilities BPF and PERFMON.",
+		spec: func() source.Spec { return e.state }, keys: []key{
+			{"ports", ports(&e.state.Ports), nil, "Ports that one of the ends has. Default: all."},
+			{"addresses", networks(&e.state.Addresses), nil, "Addresses and networks that one of the ends is in. Default: all."},
+			{"states", tcpStates(&e.state.To), nil, "The new states that are told. Default: all."},
+		},
+	}
+}
+
+// ended completes the keys of socket.close.
+func (d *decoder) ended(a *app, e *event) {
+	of, _ := a.eventTables[e.close.Of].(map[string]any)
+	switch {
+	case e.stated["of"] == nil:
+		d.errorf(e.at, "of is missing: the socket.read event whose connections are meant")
+	case of["type"] != readType:
+		d.errorIn(e.at, "of", "%q is no socket.read event of this app", e.close.Of)
+	}
+	e.close.Of = a.Name + "/" + e.close.Of
+}
+
 // framing completes the keys of socket.read.
-func (d *decoder) framing(e *event) {
+func (d *decoder) framing(a *app, e *event) {
+	e.read.Name = a.Name + "/" + e.Name
 	if e.read.Frame == "" {
 		e.read.Frame = source.Chunk
 		if len(e.read.Listen) > 0 && e.read.Listen[0].Packets() {

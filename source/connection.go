@@ -25,6 +25,9 @@ type conn struct {
 	watch   Watch
 	facts   []aem.Fact // of all its events
 	guest   *guest     // nil: nobody counts
+	opened  int64      // ns since 1970
+
+	received, sent int64 // bytes
 
 	buf     []byte // what has come, nil when nothing has
 	from    int    // what comes before is used up
@@ -120,6 +123,7 @@ func (c *conn) read() {
 	default:
 		c.buf = s.buffers.add(c.buf, into[:n])
 	}
+	c.received += int64(n)
 	c.advance()
 }
 
@@ -237,6 +241,9 @@ func (c *conn) close(why string) {
 		c.release()
 	}
 	c.reading.forget(c)
+	if told := c.reading.source.env.Closes; told != nil {
+		told.closed(c.reading.spec.Name, ending{c.facts, why, c.received, c.sent, c.opened})
+	}
 }
 
 // wait puts the connection among those that a held job goes on with.

@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -181,7 +182,7 @@ func (s *reads) Settled() bool { return len(s.leaving) == 0 }
 func (r *reading) take(l *listener, fd int, peer sys.Peer, g *guest) {
 	s := r.source
 	s.last++
-	c := &conn{reading: r, fd: fd, guest: g, packets: l.kind.packets}
+	c := &conn{reading: r, fd: fd, guest: g, packets: l.kind.packets, opened: time.Now().UnixNano()}
 	watch, err := s.env.Poller.Add(fd, sys.EPOLLIN, c)
 	if err != nil {
 		sys.Close(fd)

@@ -25,6 +25,7 @@ func (c *conn) send(reply []byte) bool {
 		c.close(endReset)
 		return false
 	}
+	c.sent += int64(sent)
 	if sent == len(head)+len(reply) {
 		return true
 	}
@@ -61,6 +62,7 @@ func (c *conn) flush() {
 		}
 		return
 	}
+	c.sent += int64(n)
 	if c.slow.sent += n; c.slow.sent < len(c.slow.reply) {
 		c.bePatient()
 		return

@@ -56,6 +56,7 @@ type Env struct {
 	Runs   Runs // nil: nothing outlives a run
 	Log    *slog.Logger
 	Post   func(func()) // has a function called on the loop; from anywhere
+	Closes *Closes      // told of connections' ends; nil: nobody is
 }
 
 // Runs keeps until when each job has seen what fell due, over restarts.

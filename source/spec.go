@@ -27,6 +27,7 @@ type Ready struct {
 
 // Read asks for an event for each frame that comes on a connection to one of the addresses, or for each datagram.
 type Read struct {
+	Name        string // the full name of the event, APP/NAME, for socket.close
 	Listen      []Address
 	Door        Door
 	Frame       Frame
@@ -72,6 +73,10 @@ func Check(s Spec) error {
 	case Ready:
 		return s.Door.check(s.Listen)
 	case Read:
+		return s.check()
+	case Close:
+		return s.check()
+	case State:
 		return s.check()
 	case Topic:
 		if app, name, ok := strings.Cut(s.Name, "/"); !ok || app == "" || name == "" {

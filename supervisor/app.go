@@ -237,7 +237,7 @@ func (s *Supervisor) source(typ string) (source.Source, error) {
 	if src, ok := s.sources[typ]; ok {
 		return src, nil
 	}
-	src, err := source.Open(typ, source.Env{Poller: s.poller, Alarms: &s.alarms, Sink: s, Runs: s.lastRuns, Log: s.log, Post: s.Post})
+	src, err := source.Open(typ, source.Env{Poller: s.poller, Alarms: &s.alarms, Sink: s, Runs: s.lastRuns, Log: s.log, Post: s.Post, Closes: s.closes})
 	if err == nil {
 		s.sources[typ] = src
 	}

@@ -159,6 +159,11 @@ func (s *Supervisor) openApps() (err error) {
 		return err
 	}
 	s.topics = topics.(*source.Topics)
+	closes, err := s.source("socket.close")
+	if err != nil {
+		return err
+	}
+	s.closes = closes.(*source.Closes)
 	var errs []error
 	for i := range s.options.Apps {
 		a, err := s.openApp(&s.options.Apps[i])

@@ -52,6 +52,7 @@ type Supervisor struct {
 	sources map[string]source.Source
 	filters filters
 	topics  *source.Topics
+	closes  *source.Closes
 
 	jobs      registry
 	apps      []*app

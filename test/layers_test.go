@@ -19,7 +19,7 @@ const module = "github.com/aem-exec/aem-exec/"
 // layers are our packages from the bottom up: each imports only from layers below its own. An asterisk stands for all
 // packages of a folder.
 var layers = [][]string{
-	{"aem", "queue", "internal/sys", "internal/strict", "internal/sys/startlimit", "internal/slab", "internal/timing", "internal/filewatch"},
+	{"aem", "queue", "internal/sys", "internal/strict", "internal/sys/startlimit", "internal/slab", "internal/timing", "internal/filewatch", "internal/sockstate"},
 	{"source", "directcopy", "limits", "policy", "internal/spawn", "internal/audit", "control", "handler"},
 	{"executor"},
 	{"supervisor"},

@@ -24,11 +24,12 @@ func TestSocketsExample(t *testing.T) {
 	}
 	s.write("aem.toml", strings.NewReplacer("../", "", "127.0.0.1:7009", address, "127.0.0.1:7010", clock, "@aem-note", "@"+s.dir).Replace(string(example)))
 	s.run()
-	s.log.await(t, "ready: 4 jobs, 1 app")
+	s.log.await(t, "ready: 5 jobs, 1 app")
 
 	if answer, err := converse("tcp", address, "hello\nand\nbye"); answer != "HELLO\nAND\nBYE" {
 		t.Errorf("%q, %v", answer, err)
 	}
+	s.log.await(t, "127.0.0.1:", "is gone (peer), 13 bytes came and 13 went", "event=gone")
 	if _, err := converse("unix", "@"+s.dir, "one\n"); err != nil {
 		t.Error(err)
 	}
@@ -45,6 +46,30 @@ func TestSocketsExample(t *testing.T) {
 		t.Errorf("one server answers both: %+v", c)
 	}
 	s.stop()
+}
+
+// TestStatesExample runs configs/states.toml: as root it tells of connections that are none of its own, and as anybody else
+// it is refused with what is missing.
+func TestStatesExample(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	example := strings.ReplaceAll(string(must(os.ReadFile("../configs/states.toml"))), "../", "")
+	s := prepare(t, myself(), "")
+	s.write("aem.toml", example)
+	s.run()
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	defer l.Close()
+	c := must(net.Dial("tcp", l.Addr().String()))
+	client := c.LocalAddr().String()
+	c.Close()
+	s.log.await(t, client+" -> "+l.Addr().String()+": SYN_SENT -> ESTABLISHED", "event=tcp")
+	s.stop()
+
+	s = prepare(t, nobody(), "")
+	s.write("aem.toml", example)
+	out, err := s.command("run").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "app.net.event.tcp") || !strings.Contains(string(out), "BPF and PERFMON are missing") {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 // ask sends a datagram and returns what comes back.

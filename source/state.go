@@ -1,0 +1,199 @@
+package source
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/sockstate"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+var stateType = Type{
+	Name: "socket.state",
+	Facts: []Field{
+		{"local", aem.FactText, "the socket's own address; its port is 0 before it has one"},
+		{"peer", aem.FactText, "the other end's"},
+		{"old", aem.FactText, "the state before, as `SYN_SENT`"},
+		{"new", aem.FactText, "the state now, as `ESTABLISHED`; `overflow` where changes were lost"},
+		{"socket", aem.FactNumber, "the same for all changes of one socket"},
+		{"netns", aem.FactNumber, "its network namespace, as `/proc/self/ns/net` has it"},
+		{"at", aem.FactTime, "when it changed"},
+		{"lost", aem.FactNumber, "with `overflow`: how many changes, of this job or of others"},
+	},
+	Kernel: "the tracepoint sock:inet_sock_set_state, through BPF (man 2 bpf): the kernel's types, and the capabilities BPF and PERFMON",
+	Probe:  sockstate.Check,
+	Open:   func(e Env) Source { return &states{env: e, jobs: map[aem.JobID]*stateJob{}} },
+}
+
+// State asks for an event for each change of state of a TCP socket of this host, of whatever process.
+type State struct {
+	Ports     []uint16          // of either end; nil: all
+	Addresses []netip.Prefix    // of either end; nil: all
+	To        []sockstate.State // the new state; nil: all
+}
+
+// Type is "socket.state".
+func (State) Type() string { return "socket.state" }
+
+func (s State) check() error {
+	if slices.Contains(s.Ports, 0) {
+		return errors.New("no socket has port 0")
+	}
+	return nil
+}
+
+// meets reports whether a change is one that is asked for.
+func (s State) meets(c *sockstate.Change) bool {
+	in := func(ip netip.Addr) bool {
+		return slices.ContainsFunc(s.Addresses, func(p netip.Prefix) bool { return p.Contains(ip) })
+	}
+	return (s.To == nil || slices.Contains(s.To, c.New)) &&
+		(s.Ports == nil || slices.Contains(s.Ports, c.Local.Port()) || slices.Contains(s.Ports, c.Peer.Port())) &&
+		(s.Addresses == nil || in(c.Local.Addr()) || in(c.Peer.Addr()))
+}
+
+// stateBatch is how many changes are read in one turn.
+const stateBatch = 256
+
+// states is the source of type socket.state: one program in the kernel for all jobs, which knows the ports that any of them
+// asks for. It is there while a job is started.
+type states struct {
+	env     Env
+	tracer  *sockstate.Tracer // nil: no job
+	watch   Watch
+	jobs    map[aem.JobID]*stateJob
+	order   []*stateJob
+	changes []sockstate.Change
+}
+
+// stateJob is one started job.
+type stateJob struct {
+	backlog[sockstate.Change]
+	id   aem.JobID
+	spec State
+}
+
+func (s *states) Start(id aem.JobID, spec Spec) error {
+	if s.tracer == nil {
+		tracer, err := sockstate.Open()
+		if err != nil {
+			return err
+		}
+		if s.watch, err = s.env.Poller.Add(tracer.FD(), sys.EPOLLIN, s); err != nil {
+			tracer.Close()
+			return err
+		}
+		s.tracer = tracer
+	}
+	j := &stateJob{id: id, spec: spec.(State)}
+	s.jobs[id] = j
+	s.order = append(slices.Clone(s.order), j) // a new list: changes may be going through the old one
+	if err := s.want(); err != nil {
+		s.Stop(id)
+		return err
+	}
+	return nil
+}
+
+func (s *states) Stop(id aem.JobID) {
+	j := s.jobs[id]
+	if j == nil {
+		return
+	}
+	delete(s.jobs, id)
+	s.order = slices.DeleteFunc(slices.Clone(s.order), func(other *stateJob) bool { return other == j })
+	if len(s.order) > 0 {
+		if err := s.want(); err != nil {
+			s.env.Log.Warn("more changes of sockets are traced than anybody wants", "err", err)
+		}
+		return
+	}
+	s.env.Poller.Remove(s.watch)
+	s.tracer.Close()
+	s.tracer = nil
+}
+
+// want tells the kernel which ports any job asks for.
+func (s *states) want() error {
+	ports := []uint16{}
+	for _, j := range s.order {
+		if j.spec.Ports == nil {
+			return s.tracer.Want(nil)
+		}
+		ports = append(ports, j.spec.Ports...)
+	}
+	slices.Sort(ports)
+	return s.tracer.Want(slices.Compact(ports))
+}
+
+// Hold keeps what comes for a job: the ring is everybody's.
+func (s *states) Hold(id aem.JobID) {
+	if j := s.jobs[id]; j != nil {
+		j.held = true
+	}
+}
+
+func (s *states) Resume(id aem.JobID) {
+	if j := s.jobs[id]; j != nil {
+		j.resume(func(c sockstate.Change) { s.detect(j, &c) }, func(lost int64) { s.overflow(j, lost) })
+	}
+}
+
+// Kept is how many changes wait for a held job.
+func (s *states) Kept(id aem.JobID) uint64 {
+	if j := s.jobs[id]; j != nil {
+		return j.count()
+	}
+	return 0
+}
+
+func (s *states) Close() {
+	for id := range s.jobs {
+		s.Stop(id)
+	}
+}
+
+// Ready reads one batch.
+func (s *states) Ready(uint32) {
+	changes, lost, err := s.tracer.Read(s.changes[:0], stateBatch)
+	s.changes = changes
+	if err != nil {
+		s.env.Log.Error("changes of sockets cannot be read", "err", err)
+	}
+	for _, j := range s.order {
+		for i := range changes {
+			if c := &changes[i]; s.jobs[j.id] == j && j.spec.meets(c) && !j.keep(*c) {
+				s.detect(j, c)
+			}
+		}
+		switch {
+		case lost == 0 || s.jobs[j.id] != j:
+		case j.held:
+			j.lost += int64(lost)
+		default:
+			s.overflow(j, int64(lost))
+		}
+	}
+}
+
+func (s *states) detect(j *stateJob, c *sockstate.Change) {
+	s.tell(j, c, c.Local.String(), c.Peer.String(), c.Old.String(), c.New.String(), 0)
+}
+
+// overflow tells a job that changes were lost.
+func (s *states) overflow(j *stateJob, lost int64) {
+	s.tell(j, &sockstate.Change{Time: sys.Monotonic()}, "", "", "", "overflow", lost)
+}
+
+func (s *states) tell(j *stateJob, c *sockstate.Change, local, peer, old, next string, lost int64) {
+	e := s.env.Sink.NewEvent("socket.state")
+	at := time.Now().UnixNano() - (sys.Monotonic() - c.Time)
+	e.Facts = []aem.Fact{
+		{Name: "local", Value: local}, {Name: "peer", Value: peer}, {Name: "old", Value: old}, {Name: "new", Value: next},
+		aem.NumberFact("socket", int64(c.Socket)), aem.NumberFact("netns", int64(c.Netns)), aem.TimeFact("at", at), aem.NumberFact("lost", lost),
+	}
+	s.env.Sink.Detected(j.id, e)
+}
