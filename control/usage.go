@@ -4,13 +4,14 @@ import "time"
 
 // Usage is what one app uses of what it may.
 type Usage struct {
-	App     string           `json:"app"`
-	Limits  []LimitUsage     `json:"limits"`
-	Types   []string         `json:"types"`   // event types it may register; null: all
-	Agents  []string         `json:"agents"`  // it may use; null: all
-	Held    []HeldJob        `json:"held"`    // its jobs that take no more now
-	Without []string         `json:"without"` // limits that this host lacks, as on_missing allows
-	Cgroup  map[string]int64 `json:"cgroup"`  // what the kernel has counted, the unit in each name; what it does not count is left out
+	App      string           `json:"app"`
+	Limits   []LimitUsage     `json:"limits"`
+	Types    []string         `json:"types"`     // event types it may register; null: all
+	Agents   []string         `json:"agents"`    // it may use; null: all
+	Held     []HeldJob        `json:"held"`      // its jobs that take no more now, 64 of them at most
+	HeldJobs int              `json:"held_jobs"` // how many there are
+	Without  []string         `json:"without"`   // limits that this host lacks, as on_missing allows
+	Cgroup   map[string]int64 `json:"cgroup"`    // what the kernel has counted, the unit in each name; what it does not count is left out
 }
 
 // LimitUsage is one limit, and what is used of it.

@@ -153,6 +153,7 @@ func (s *Supervisor) remove(id aem.JobID) {
 	r.Expired, r.Shed, r.Running = r.Expired+c.Expired, r.Shed+c.Shed, r.Running+c.Running
 	for _, g := range reg.app.ofJob(reg.spec.Source.Type(), reg.pool.Spec().Agent) {
 		g.Add(-1)
+		g.Clear()
 	}
 	s.forgetJob(id, reg)
 }

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -200,6 +201,13 @@ func (s *Supervisor) reached(a *app, g *gauge, cause string) bool {
 		s.tellLimit(a, g)
 	}
 	return true
+}
+
+// refused tells of a limit that jobs were refused for. It is over when there is room for one again.
+func (s *Supervisor) refused(a *app, err error) {
+	if limit := (*limitError)(nil); errors.As(err, &limit) {
+		s.reached(a, limit.gauge, "")
+	}
 }
 
 // Reached takes what a pool reports: an activation of a type of event finds the app at a limit.

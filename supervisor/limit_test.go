@@ -169,3 +169,32 @@ func TestRefusalsAtALimitSayWhich_R080(t *testing.T) {
 		}
 	}
 }
+
+// TestJobsRefusedAtRunTimeAreTold has a program register more jobs than its app may have.
+func TestJobsRefusedAtRunTimeAreTold_R100(t *testing.T) {
+	var n told
+	watch, functions := n.watcher("a", "supervisor.limit")
+	a := topicApp(shell("exit 0"))
+	a.Limits.JobsOf = []limits.Of{{What: "timer", Most: 3}}
+	r := startRun(t, functions, watch, a)
+	more := event("more", source.Timer{Every: time.Hour}, "h")
+	ids, err := r.Register("a", more, more.Source, more.Source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := r.Register("a", more, more.Source, more.Source); !errors.Is(err, syscall.EDQUOT) || !strings.Contains(err.Error(), "app a is at its limit: jobs_of.timer = 3") {
+			t.Errorf("refused with %v", err)
+		}
+	}
+	if said := n.await(t, 1); said[0] != "supervisor.limit subject=a limit=jobs_of.timer value=3 used=2 reached=1 errno=EDQUOT count=1" {
+		t.Errorf("told %q", said)
+	}
+	if err := r.Remove(ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	r.relaxed("a", "jobs_of.timer")
+	if _, err := r.Register("a", more, more.Source, more.Source); err != nil {
+		t.Error(err)
+	}
+}

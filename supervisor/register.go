@@ -57,6 +57,7 @@ func (s *Supervisor) registerSome(name string, r Registration, specs []source.Sp
 	}
 	if err != nil {
 		s.undeclare(a, r.Name)
+		s.refused(a, err)
 		return ids, err
 	}
 	for _, spec := range specs {

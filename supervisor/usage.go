@@ -23,8 +23,9 @@ func (s *Supervisor) answerUsage(_ context.Context, peer control.Peer, req contr
 			return
 		}
 		for _, a := range apps {
-			list, groups = append(list, s.usage(a)), append(groups, a.work.Group)
+			list, groups = append(list, a.usage()), append(groups, a.work.Group)
 		}
+		s.addJobs(apps, list)
 	})
 	if err != nil {
 		return refusal(req.Op, err)
@@ -67,8 +68,8 @@ func (s *Supervisor) appsMeant(peer control.Peer, req control.Request) (meant []
 	return meant, nil
 }
 
-// usage is what the supervisor itself knows.
-func (s *Supervisor) usage(a *app) control.Usage {
+// usage is what the supervisor itself knows, without what is of each job.
+func (a *app) usage() control.Usage {
 	u := control.Usage{
 		App: a.spec.Name, Types: a.spec.Limits.Types, Agents: a.spec.Limits.Agents,
 		Held: []control.HeldJob{}, Without: append([]string{}, a.work.Group.Without()...),
@@ -80,20 +81,7 @@ func (s *Supervisor) usage(a *app) control.Usage {
 		}
 		u.Limits = append(u.Limits, row)
 	}
-	highest := int64(0)
-	for id := range s.jobs.all() {
-		j := s.jobs.get(id)
-		reg := s.jobs.registration(j)
-		if reg.app != a {
-			continue
-		}
-		highest = max(highest, int64(j.priority))
-		if j.holds != 0 {
-			since := time.Unix(0, s.jobs.look(j).heldSince)
-			u.Held = append(u.Held, control.HeldJob{Job: reg.name(), Reason: j.holds.String(), Since: since, Kept: kept(id, reg.source)})
-		}
-	}
-	u.Limits = append(u.Limits, control.LimitUsage{Limit: "priority_max", Value: a.spec.Limits.PriorityMax, Used: &highest})
+	u.Limits = append(u.Limits, control.LimitUsage{Limit: "priority_max", Value: a.spec.Limits.PriorityMax, Used: new(int64)})
 	for _, v := range a.spec.Limits.Values() {
 		key, _, _ := strings.Cut(v.Limit, ".")
 		if slices.Contains(u.Without, key) {
@@ -107,6 +95,34 @@ func (s *Supervisor) usage(a *app) control.Usage {
 		u.Limits = append(u.Limits, row)
 	}
 	return u
+}
+
+// shownHeld bounds how many held jobs of an app are named.
+const shownHeld = 64
+
+// addJobs adds to apps' usage what their jobs have: the highest priority, and those that are held.
+func (s *Supervisor) addJobs(apps []*app, list []control.Usage) {
+	places := map[*app]*control.Usage{}
+	for i, a := range apps {
+		places[a] = &list[i]
+	}
+	for id := range s.jobs.all() {
+		j := s.jobs.get(id)
+		reg := s.jobs.registration(j)
+		u := places[reg.app]
+		if u == nil {
+			continue
+		}
+		highest := u.Limits[slices.IndexFunc(u.Limits, func(l control.LimitUsage) bool { return l.Limit == "priority_max" })].Used
+		*highest = max(*highest, int64(j.priority))
+		if j.holds == 0 {
+			continue
+		}
+		if u.HeldJobs++; len(u.Held) < shownHeld {
+			since := time.Unix(0, s.jobs.look(j).heldSince)
+			u.Held = append(u.Held, control.HeldJob{Job: reg.name(), Reason: j.holds.String(), Since: since, Kept: kept(id, reg.source)})
+		}
+	}
 }
 
 // usage is how often the limit was reached, and when.

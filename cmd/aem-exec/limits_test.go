@@ -16,7 +16,7 @@ func usedLimits(req control.Request) control.Reply {
 	n := func(n int64) *int64 { return &n }
 	reached := uint64(3)
 	return control.Done([]control.Usage{{
-		App: "shop", Types: []string{"topic"}, Held: []control.HeldJob{{Job: "shop/order", Reason: "limit", Since: at, Kept: 7}},
+		App: "shop", Types: []string{"topic"}, Held: []control.HeldJob{{Job: "shop/order", Reason: "limit", Since: at, Kept: 7}}, HeldJobs: 3,
 		Limits: []control.LimitUsage{
 			{Limit: "activations", Value: 256, Used: n(256), Peak: n(256), Reached: &reached, Last: &at, Since: &at},
 			{Limit: "processes", Used: n(2), Peak: n(4), Reached: new(uint64)},
@@ -39,6 +39,7 @@ shop  memory       1099511627776  5     -     -        -                    -
 shop  cpu          0.5            -     -     -        -                    -
 shop  cpuset       0-1            -     -     -        -                    -
 held: shop/order (limit) since 2026-03-04 05:06:07, 7 kept
+held: 2 jobs of shop more
 shop: without io, swap, which this host lacks
 shop: cpu_usec=1500 pids=2
 `

@@ -44,6 +44,9 @@ func (p *program) printUsage(apps []control.Usage) error {
 		for _, h := range u.Held {
 			fmt.Fprintf(p.out, "held: %s (%s) since %s, %d kept\n", h.Job, h.Reason, h.Since.Local().Format(time.DateTime), h.Kept)
 		}
+		if more := u.HeldJobs - len(u.Held); more > 0 {
+			fmt.Fprintf(p.out, "held: %s of %s more\n", count(more, "job"), u.App)
+		}
 	}
 	for _, u := range apps {
 		if len(u.Without) > 0 {
