@@ -9,6 +9,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -59,7 +60,7 @@ func TestFateOfEachEnd_R092(t *testing.T) {
 		{name: "timeout", handler: shell("sleep 60"), change: func(h *executor.Spec) { h.Timeout, h.Retries = 50*time.Millisecond, 0 },
 			outcome: "failed", reason: "timeout", attempts: 1, log: "signal=TERM"},
 		{name: "TERM ignored", handler: shell("trap '' TERM; sleep 60; sleep 60"), change: func(h *executor.Spec) {
-			h.Timeout, h.KillAfter, h.Retries = 50*time.Millisecond, 50*time.Millisecond, 0
+			h.Timeout, h.KillAfter, h.Retries = aemtest.Slow(50*time.Millisecond), 50*time.Millisecond, 0
 		}, outcome: "failed", reason: "timeout", attempts: 1, log: "signal=KILL"},
 		{name: "attempt in the environment", handler: shell(`test "$AEM_ATTEMPT" = 3`), outcome: "done"},
 		{name: "data on stdin", handler: shell(`test "$(cat)" = text`), outcome: "done"},

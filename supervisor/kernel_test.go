@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestKernelsLimitIsToldOnceAndEnds_R008_R103(t *testing.T) {
 	}{
 		{"memory", "67108864", "ENOMEM", hog, func(l *limits.Limits) { l.Memory = 64 << 20 }},
 		{"pids", "32", "EAGAIN", bomb, func(l *limits.Limits) { l.PIDs = 32 }},
-		{"cpu", "0.2", "", shell("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"), func(l *limits.Limits) { l.CPU = 0.2 }},
+		{"cpu", "0.2", "", shell(fmt.Sprintf("i=0; while [ $i -lt %d ]; do i=$((i+1)); done", aemtest.Few(300_000))), func(l *limits.Limits) { l.CPU = 0.2 }},
 	} {
 		t.Run(c.limit, func(t *testing.T) {
 			var n told
@@ -40,7 +41,7 @@ func TestKernelsLimitIsToldOnceAndEnds_R008_R103(t *testing.T) {
 				t.Errorf("told %q", said[0])
 			}
 			began := time.Now()
-			if fate := r.emit("good/t", ""); fate.Outcome != "done" || time.Since(began) > 5*time.Second {
+			if fate := r.emit("good/t", ""); fate.Outcome != "done" || time.Since(began) > aemtest.Slow(5*time.Second) {
 				t.Errorf("the other app: %v after %v", fate, time.Since(began))
 			}
 			r.until("a/t", "ended", func(c aem.Counts) bool { return c.Waiting+c.Running == 0 })

@@ -34,9 +34,6 @@ var roles = map[string]func(){
 	"slow": func() {
 		hd.Run(func(context.Context, *hd.Event) error { time.Sleep(20 * time.Millisecond); return nil })
 	},
-	"slow ahead": func() {
-		hd.Run(func(context.Context, *hd.Event) error { time.Sleep(20 * time.Millisecond); return nil }, hd.InFlight(8))
-	},
 	"freeze": func() {
 		hd.Run(func(context.Context, *hd.Event) error {
 			defer time.Sleep(time.Hour) // the signal may come a little later
@@ -91,9 +88,7 @@ var roles = map[string]func(){
 			return nil
 		})
 	},
-	"late":   late,
-	"zygote": playZygote,
-	"kid":    playKid,
+	"late": late,
 }
 
 // role is a handler of direct that the test binary plays.

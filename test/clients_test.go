@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
 // converse connects, says something, and returns all that comes back until the other side ends.
@@ -93,7 +94,9 @@ func (s *supervisor) emit(req control.Request) (control.Emitted, error) {
 	}
 	defer c.Close()
 	req.Op = control.OpEmit
-	reply, err := c.Do(context.Background(), req)
+	ctx, cancel := context.WithTimeout(context.Background(), aemtest.Slow(patience))
+	defer cancel()
+	reply, err := c.Do(ctx, req)
 	if err != nil {
 		return control.Emitted{}, err
 	}

@@ -16,29 +16,30 @@ func programsDir() string {
 }
 
 // buildPrograms builds aem-exec, with the race detector when the tests have it, and the example handlers without: one
-// that is started ten thousand times is to be started quickly.
-var buildPrograms = sync.OnceValue(func() error {
+// that is started ten thousand times is to be started quickly. It returns their folder.
+var buildPrograms = sync.OnceValues(func() (dir string, err error) {
 	if err := os.Mkdir(programsDir(), 0o755); err != nil {
-		return err
+		return "", err
 	}
 	for _, args := range [][]string{
 		{fmt.Sprintf("-race=%v", raceEnabled), "../cmd/aem-exec"},
 		{"../examples/handlers/..."},
 	} {
-		if _, err := aemtest.GoPrograms(programsDir(), args...); err != nil {
-			return err
+		if dir, err = aemtest.GoPrograms(programsDir(), args...); err != nil {
+			return "", err
 		}
 	}
-	return nil
+	return dir, nil
 })
 
 // program is the path of aem-exec or of an example handler.
 func program(t *testing.T, name string) string {
 	t.Helper()
-	if err := buildPrograms(); err != nil {
+	dir, err := buildPrograms()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(programsDir(), name)
+	return filepath.Join(dir, name)
 }
 
 // folder is a new folder that everybody may enter and who may write; unlike t.TempDir, whose parent is the user's own.

@@ -12,25 +12,26 @@ import (
 
 // tested are the packages whose tests run in guests: those that ask the kernel for more than files. What only computes
 // for long is left out, because it takes many times as long in the emulator.
-var tested = []struct{ pkg, skip string }{
-	{"internal/sys", ""},
-	{"internal/spawn", ""},
-	{"limits", ""},
-	{"policy", "TestLongProgram"},
-	{"directcopy", "^TestGrow$"},
-	{"source", ""},
-	{"control", ""},
-	{"handler", "^TestGrow$"},
-	{"executor", ""},
-	{"supervisor", ""},
-	{"test/sdk", "^TestGrow$"},
+var tested = []struct{ pkg, run, skip string }{
+	{pkg: "internal/sys"},
+	{pkg: "internal/spawn"},
+	{pkg: "limits"},
+	{pkg: "policy", skip: "TestLongProgram"},
+	{pkg: "directcopy", skip: "^TestGrow$"},
+	{pkg: "source"},
+	{pkg: "control"},
+	{pkg: "handler", skip: "^TestGrow$"},
+	{pkg: "executor"},
+	{pkg: "supervisor"},
+	{pkg: "test/sdk", skip: "^TestGrow$"},
+	{pkg: "test", run: "^(TestAttacks_|TestMemoryRunsOut)"},
 }
 
 // cPrograms are the sources of the C programs that those tests run.
-var cPrograms = []string{"internal/spawn/testdata/*.c", "examples/handlers/*/*.c", "test/sdk/testdata/*.c"}
+var cPrograms = []string{"internal/spawn/testdata/*.c", "examples/handlers/*/*.c", "test/sdk/testdata/*.c", "test/attack/*.c"}
 
 // hostPackages are the packages of the host whose programs those tests run. Debian cannot be without them.
-var hostPackages = []string{"coreutils", "dash", "util-linux"}
+var hostPackages = []string{"coreutils", "dash", "grep", "util-linux"}
 
 // binaries is where the tests and programs are that were built for guests.
 type binaries struct{ dir string }

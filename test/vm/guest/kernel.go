@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,11 +25,15 @@ type Kernel struct {
 
 // modules are what tests need of a kernel that Debian does not link in, each after those that it depends on. A kernel
 // that has one built in has no file of it.
-var modules = []string{"udp_tunnel", "ip6_udp_tunnel", "tipc", "libcrc32c", "sctp", "fuse", "loop"}
+var modules = []string{
+	"virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk",
+	"udp_tunnel", "ip6_udp_tunnel", "tipc", "libcrc32c", "sctp", "fuse", "loop",
+}
 
 // FetchKernel gives a suite's kernel, from the cache or from the mirror that the host uses.
 func FetchKernel(s Suite) (*Kernel, error) {
-	dir, version, err := cached(s.Name, "kernel", s.fetchKernel)
+	name := fmt.Sprintf("kernel-%08x", crc32.ChecksumIEEE([]byte(strings.Join(modules, " "))))
+	dir, version, err := cached(s.Name, name, s.fetchKernel)
 	if err != nil {
 		return nil, err
 	}

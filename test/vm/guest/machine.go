@@ -19,6 +19,7 @@ type Machine struct {
 	Image     string // a bzImage
 	Initrd    string // a packed Tree
 	Init      string // the path of PID 1, as /init
+	Disk      string // a file that is the guest's first disk
 	Append    string // more of the kernel's command line
 	MemoryMiB int
 }
@@ -38,6 +39,7 @@ func (m Machine) Boot(ctx context.Context, console io.Writer) error {
 	cmd := exec.CommandContext(ctx, Emulator,
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", cpus, "-m", fmt.Sprint(m.MemoryMiB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
+		"-drive", "file="+m.Disk+",if=virtio,format=raw,cache=unsafe",
 		"-kernel", m.Image, "-initrd", m.Initrd,
 		"-append", "console=ttyS0 quiet panic=-1 oops=panic psi=1 mitigations=off rdinit="+m.Init+" "+m.Append)
 	cmd.Stderr = os.Stderr
