@@ -75,7 +75,8 @@ var roles = map[string]func(){
 	"fall": func() {
 		hd.Run(landed, hd.InMemory(&hd.Memory{Alloc: func(int, int) (int, bool) { panic("no scheme") }}))
 	},
-	"backwards": backwards,
+	"backwards":  backwards,
+	"dead files": serveDeadFiles, "dead pages": deadPages,
 	"linger": func() {
 		takes(func(r *raw, number uint64) { r.answer(number, 1) })(newRaw(1 << 16))
 		time.Sleep(time.Hour)
