@@ -76,7 +76,7 @@ aem.toml:19: app.web.policy.seccomp: want default, handler, none or a path with 
 aem.toml:20: app.web.handler.hello: handover is missing (direct: uses our SDK; socket: the connection on stdin and stdout; stdin: the event as JSON; data: its bytes; none)
 aem.toml:21: app.web.handler.hello.exec: unknown fact {piid} (did you mean id?)
 aem.toml:22: app.web.handler.hello.timeout: want a duration like "2s"
-aem.toml:23: app.web.handler.hello.life: "capsul" is not one of cold, capsule, resident (did you mean capsule?)
+aem.toml:23: app.web.handler.hello.life: "capsul" is not one of cold, capsule, resident, zygote (did you mean capsule?)
 aem.toml:24: app.web.handler.hello: unknown key "retires" (did you mean retries?)
 aem.toml:27: app.web.event.hello: unknown type "socket.acept" (did you mean socket.accept?)
 aem.toml:29: app.web.event.hello: unknown key "lissen" (did you mean listen?)

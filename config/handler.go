@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/policy"
 )
 
 // handler is one declared handler while it is read.
@@ -18,7 +19,7 @@ type handler struct {
 }
 
 // sizes are the defaults of size.
-var sizes = map[executor.Life]int{executor.Capsule: 4, executor.Resident: 1}
+var sizes = map[executor.Life]int{executor.Capsule: 4, executor.Resident: 1, executor.Zygote: 1}
 
 // handler reads the handler name at its table and adds it to the app's.
 func (d *decoder) handler(a *app, name, at string, v any) {
@@ -42,6 +43,11 @@ func (d *decoder) handler(a *app, name, at string, v any) {
 	case executor.Callback, executor.Thread:
 		d.function(a, h)
 	}
+	for key, p := range map[string]*policy.Profile{"seccomp": a.Seccomp, "seccomp_ready": a.SeccompReady} {
+		if h.Life == executor.Zygote && p != nil && p.Name == policy.Handler {
+			d.errorIn(at, "life", "life zygote forks for each event, which %s = \"handler\" forbids", key)
+		}
+	}
 	d.growing(h, "backoff", h.Backoff)
 	d.growing(h, "restart", h.Restart)
 	d.arena(h)
@@ -52,6 +58,8 @@ func (d *decoder) arena(h *handler) {
 	stated, _ := h.stated["arena"].(map[string]any)
 	_, statesMax := stated["max"]
 	switch {
+	case h.Alloc == executor.AppAlloc && h.Life == executor.Zygote:
+		d.errorIn(h.at+".arena", "alloc", "alloc app does not go with life zygote: each copy has its event where the zygote got it")
 	case statesMax && h.Alloc == executor.AppAlloc:
 		d.errorIn(h.at+".arena", "max", "max is for alloc = \"supervisor\": an arena that the handler manages does not grow")
 	case h.Alloc != executor.AppAlloc && h.ArenaMax < h.ArenaSize && h.ArenaMax > 0:

@@ -54,13 +54,13 @@ func functionKeys(s *executor.Spec) []key {
 
 // processKeys are for handlers that are programs.
 func processKeys(s *executor.Spec) []key {
-	lives := []executor.Life{executor.Cold, executor.Capsule, executor.Resident}
+	lives := []executor.Life{executor.Cold, executor.Capsule, executor.Resident, executor.Zygote}
 	handovers := []executor.Handover{executor.Direct, executor.Socket, executor.ListenFDs, executor.Stdin, executor.Data, executor.None}
 	leftovers := []executor.Leftover{executor.KillLeftover, executor.LeaveLeftover}
 	return []key{
 		{"exec", texts(&s.Exec, anything), nil, "Program and arguments, facts as `{name}`. With a slash, the program is relative to this file; without, it is looked up in the handler's PATH."},
-		{"life", choice(&s.Life, lives, "zygote"), "cold", "Made for each event, made early and used once, or made once and used for ever."},
-		{"size", count(&s.Size, 1, 10_000), nil, "Capsules kept ready (default 4), or resident processes (default 1)."},
+		{"life", choice(&s.Life, lives), "cold", "Made for each event, made early and used once, made once and used for ever, or made once and copied for each event."},
+		{"size", count(&s.Size, 1, 10_000), nil, "Capsules kept ready (default 4), resident processes or zygotes (default 1)."},
 		{"handover", choice(&s.Handover, handovers), nil, "How the event reaches the program. Required."},
 		{"dir", text(&s.Dir), nil, "Working directory. Default: this file's."},
 		{"env", variables(&s.Env), nil, "Environment variables."},

@@ -52,6 +52,8 @@ func (a *app) leastProcesses() int {
 		case h.Agent != executor.Process:
 		case h.Life == executor.Resident:
 			residents += h.Size
+		case h.Life == executor.Zygote:
+			residents, others = residents+h.Size, 1
 		default:
 			others = 1
 		}

@@ -70,7 +70,7 @@ func handlerSchema() object {
 	process["required"] = []string{"exec", "handover"}
 	s["if"], s["then"], s["else"] = is("agent", executor.Callback, executor.Thread), function, process
 	s["allOf"] = []any{object{
-		"if":   is("life", executor.Capsule, executor.Resident),
+		"if":   is("life", executor.Capsule, executor.Resident, executor.Zygote),
 		"then": object{"properties": object{"handover": object{"const": executor.Direct}}},
 		"else": object{"properties": object{"size": false}},
 	}}

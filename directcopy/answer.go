@@ -54,31 +54,46 @@ func (m *Mailbox) Answers(dst []Answer) ([]Answer, error) {
 
 // answer reads one answer. The handler may be writing it: each word counts as it was when it was loaded.
 func (m *Mailbox) answer(at *answer) (Answer, error) {
-	number, outcome, text, reply := at.number.Load(), at.outcome.Load(), at.text.Load(), at.reply.Load()
-	a := Answer{
-		Number:  number,
-		Outcome: Outcome(uint32(outcome)),
-		Delay:   time.Duration(outcome>>32) * time.Millisecond,
-	}
+	w := answerWords{at.number.Load(), at.outcome.Load(), at.text.Load(), at.reply.Load(), at.reserved.Load()}
+	number := w.number
 	switch {
 	case number >= m.published || number+Slots < m.published:
-		return a, fmt.Errorf("read answers: event %d, which the handler never had or long gave back", number)
+		return Answer{}, fmt.Errorf("read answers: event %d, which the handler never had or long gave back", number)
 	case !m.ring.live(number):
-		return a, fmt.Errorf("read answers: event %d twice", number)
-	case a.Outcome < Done || a.Outcome > Fail:
-		return a, fmt.Errorf("read answers: event %d has the outcome %d", number, a.Outcome)
-	case at.reserved.Load() != 0 || text > MaxText:
-		return a, fmt.Errorf("read answers: event %d has reserved bits set, or a text longer than %d", number, MaxText)
-	case reply > MaxReply || reply > 0 && a.Outcome != Done:
-		return a, fmt.Errorf("read answers: event %d has a reply of %d bytes and the outcome %d", number, reply, a.Outcome)
+		return Answer{}, fmt.Errorf("read answers: event %d twice", number)
 	}
-	s, err := m.takeSaid(number, text, reply)
+	a, err := w.judge()
+	if err != nil {
+		return a, err
+	}
+	s, err := m.takeSaid(number, w.text, w.reply)
 	if err != nil {
 		return a, err
 	}
 	a.Text, a.Reply = s.text, s.reply
 	m.ring.free(number)
 	m.inFlight--
+	return a, nil
+}
+
+// answerWords are the words of an answer, on the page or in a message.
+type answerWords struct{ number, outcome, text, reply, reserved uint64 }
+
+// judge is the answer without what was said before it.
+func (w *answerWords) judge() (Answer, error) {
+	a := Answer{
+		Number:  w.number,
+		Outcome: Outcome(uint32(w.outcome)),
+		Delay:   time.Duration(w.outcome>>32) * time.Millisecond,
+	}
+	switch {
+	case a.Outcome < Done || a.Outcome > Fail:
+		return a, fmt.Errorf("read answers: event %d has the outcome %d", w.number, a.Outcome)
+	case w.reserved != 0 || w.text > MaxText:
+		return a, fmt.Errorf("read answers: event %d has reserved bits set, or a text longer than %d", w.number, MaxText)
+	case w.reply > MaxReply || w.reply > 0 && a.Outcome != Done:
+		return a, fmt.Errorf("read answers: event %d has a reply of %d bytes and the outcome %d", w.number, w.reply, a.Outcome)
+	}
 	return a, nil
 }
 

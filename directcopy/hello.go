@@ -28,14 +28,21 @@ const (
 	Greeted                 // the handler said hello: Prove is next
 	Proved                  // the handler is ready for events
 	Placed                  // the handler said where what Ask asked for is to land: Reserve is next
+	More                    // there may be more to read
+
+	// Of a zygote's children. Child tells which.
+	Born     // one is there, for an event that was published
+	Unborn   // none could be made for one
+	Answered // one told its event's fate
+	Ended    // the zygote told how one ended, as AskEnd wanted
 )
 
 // maxBurst bounds how many messages one call of Receive reads, so that a handler that sends without end has no more of
 // its supervisor's time than the others.
 const maxBurst = 64
 
-// Receive reads from the channel, without waiting, until the hello made a step, nothing is left to read, or it has read
-// much: the channel polls readable again then. The error is io.EOF when the handler closed its end, as it does when it
+// Receive reads from the channel, without waiting, until there was a step, nothing is left to read, or it has read much:
+// the channel polls readable again then. The error is io.EOF when the handler closed its end, as it does when it
 // dies, and what it answered before then is still to be read; every other error is a lie or garbage.
 func (m *Mailbox) Receive() (Progress, error) {
 	for range maxBurst {
@@ -47,15 +54,26 @@ func (m *Mailbox) Receive() (Progress, error) {
 			return progress, err
 		}
 	}
-	return Nothing, nil
+	return More, nil
 }
 
 // hear does what a message says.
 func (m *Mailbox) hear(msg message) (progress Progress, err error) {
+	if m.zygote != nil {
+		if msg.kind > kindNonce {
+			return m.hearChild(msg)
+		}
+		if err = m.zygote.speaks(msg); err != nil {
+			return Nothing, err
+		}
+	}
 	switch {
 	case msg.kind == kindHello && m.phase == phaseStarted:
 		if m.hello, err = parseHello(msg.body); err != nil {
 			return Nothing, err
+		}
+		if m.zygote != nil {
+			m.hello.PID = uint32(m.zygote.pid)
 		}
 		if m.hello.ArenaSize < m.wanted || m.shared != nil && m.hello.ArenaSize > m.wanted {
 			return Nothing, fmt.Errorf("read hello: an arena of %d bytes, want one of %d", m.hello.ArenaSize, m.wanted)
@@ -92,11 +110,16 @@ func (m *Mailbox) judgeFlags() error {
 	if m.filtered {
 		want |= flagFiltered
 	}
+	if m.zygote != nil {
+		want |= flagZygote
+	}
 	switch got := m.hello.Flags; {
 	case want&^got&flagAppAlloc != 0:
 		return errors.New("read hello: the handler brings no allocator, and was asked to say where events land")
 	case want&^got&flagFiltered != 0:
 		return errors.New("read hello: the handler did not install the second filter: its SDK knows nothing of policy.seccomp_ready")
+	case want&^got&flagZygote != 0:
+		return errors.New("read hello: the program does not fork for its events: its SDK knows nothing of life = \"zygote\"")
 	case got != want:
 		return fmt.Errorf("read hello: flags %#x, asked for were %#x", got, want)
 	}
@@ -116,11 +139,11 @@ func (m *Mailbox) bounds() (base, origin uint64) {
 
 // receive reads one message; ok is false when there is none.
 func (m *Mailbox) receive() (msg message, ok bool, err error) {
-	n, err := sys.ReceiveMessage(m.channel, m.message[:])
+	n, from, err := m.receiveBytes()
 	if errors.Is(err, syscall.ECONNRESET) {
 		// The handler ended with messages of ours unread. That is told once, before what it sent itself
 		// (net/core/datagram.c, __skb_try_recv_datagram).
-		n, err = sys.ReceiveMessage(m.channel, m.message[:])
+		n, from, err = m.receiveBytes()
 	}
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
@@ -131,10 +154,19 @@ func (m *Mailbox) receive() (msg message, ok bool, err error) {
 		return msg, false, io.EOF
 	}
 	msg, err = parseMessage(m.message[:n])
+	msg.from = from
 	return msg, err == nil, err
 }
 
-// Hello is what the handler said of itself, from Greeted on.
+func (m *Mailbox) receiveBytes() (n, from int, err error) {
+	if m.zygote != nil {
+		return sys.ReceiveFrom(m.channel, m.message[:])
+	}
+	n, err = sys.ReceiveMessage(m.channel, m.message[:])
+	return n, 0, err
+}
+
+// Hello is what the handler said of itself, from Greeted on. The PID of a zygote is what the kernel says.
 func (m *Mailbox) Hello() Hello { return m.hello }
 
 // Prove writes a nonce to the start of the arena and asks the handler what it finds there. What comes back proves three

@@ -24,6 +24,9 @@ type Options struct {
 
 	// Filter is to be installed before the hello; nil: none.
 	Filter *Filter
+
+	// Zygote has the handler fork for each event.
+	Zygote bool
 }
 
 // size is ArenaSize in whole pages.
@@ -44,6 +47,9 @@ func (o Options) Environment() []string {
 	}
 	if o.AppAlloc {
 		env = append(env, "AEM_ALLOC=app")
+	}
+	if o.Zygote {
+		env = append(env, "AEM_LIFE=zygote")
 	}
 	return append(env, o.Filter.environment()...)
 }
@@ -71,7 +77,8 @@ type Mailbox struct {
 	said      [Slots]said // of events in flight, until they are answered
 	published uint64      // number of the next event to be published
 	consumed  uint32      // answers taken
-	inFlight  int         // published and not answered
+	inFlight  int         // published and not answered; of a zygote, not born
+	zygote    *zygote     // nil unless the handler is one
 
 	reservation Reservation
 	stats       Stats // but for what the ring knows
@@ -93,6 +100,10 @@ func NewMailbox(o Options) (m *Mailbox, err error) {
 	}
 	if err == nil && o.Filter != nil {
 		err = m.addFilter(o.Filter)
+	}
+	if err == nil && o.Zygote {
+		m.zygote = newZygote()
+		err = sys.PassCredentials(m.channel)
 	}
 	if err != nil {
 		m.Close()

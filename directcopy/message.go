@@ -16,15 +16,21 @@ const (
 	kindStop                       // supervisor: end when you have done what you have
 	kindReply                      // handler: the next piece of the reply to event number
 	kindGrow                       // supervisor: give up your arena for one of number bytes
-
-	kindAlloc kind = 12 // supervisor: events from number on need so much room
-	kindPlace kind = 13 // handler: they are to land there
+	kindBorn                       // child of a zygote: I am the process of event number
+	kindAnswer                     // child: the fate of event number
+	kindEnded                      // supervisor: the child of event number has ended, wait for it; zygote: this was its status
+	kindUnborn                     // zygote: there is no process for event number
+	kindAlloc                      // supervisor: events from number on need so much room
+	kindPlace                      // handler: they are to land there
 )
 
 const (
 	messageHeaderSize = 16
 	helloSize         = 32
 	nonceSize         = 16
+	answerSize        = 40
+	endedSize         = 8
+	unbornSize        = 8
 	// maxBody bounds the body of a message.
 	maxBody = 4096
 	// maxMessage is the longest message. Buffers are one byte longer, to see when one is too long.
@@ -41,11 +47,13 @@ type message struct {
 	kind   kind
 	number uint32
 	body   []byte
+	from   int // who sent it, where the kernel is asked to say so; 0: not in sight
 }
 
 var kindNames = [...]string{
 	kindHello: "hello", kindNonce: "nonce", kindDescriptor: "descriptor", kindError: "error", kindStop: "stop", kindReply: "reply",
-	kindGrow: "grow", kindAlloc: "alloc", kindPlace: "place",
+	kindGrow: "grow", kindBorn: "born", kindAnswer: "answer", kindEnded: "ended", kindUnborn: "unborn",
+	kindAlloc: "alloc", kindPlace: "place",
 }
 
 func (k kind) String() string {
@@ -83,7 +91,7 @@ func parseMessage(b []byte) (m message, err error) {
 	case le.Uint32(b[8:]) != uint32(len(body)):
 		return m, fmt.Errorf("read message: size %d with %d bytes", le.Uint32(b[8:]), len(body))
 	}
-	return message{kind(le.Uint16(b[6:])), le.Uint32(b[12:]), body}, nil
+	return message{kind: kind(le.Uint16(b[6:])), number: le.Uint32(b[12:]), body: body}, nil
 }
 
 // Hello is what a handler says of itself.
@@ -91,11 +99,12 @@ type Hello struct {
 	ArenaAddr, ArenaSize uint64
 	PID, TID             uint32 // in its own pid namespace; the thread that runs events
 	InFlight             uint32 // how many events it takes at once
-	Flags                uint32
+	Flags                uint32 // what it does of that which it was asked for
 }
 
 // Flags of a hello.
 const (
+	flagZygote   = 1 << 0 // the handler forks for each event
 	flagAppAlloc = 1 << 1 // the handler says where each event lands
 	flagFiltered = 1 << 2 // it has installed the second filter on all of its threads
 )

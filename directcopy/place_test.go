@@ -253,7 +253,7 @@ func FuzzPlaces(f *testing.F) {
 			q.sizes[q.count] = 64 * (uint64(n) + 1)
 			q.count++
 		}
-		if err := m.told(message{kindPlace, 0, raw}); err != nil {
+		if err := m.told(message{kind: kindPlace, body: raw}); err != nil {
 			if q.told {
 				t.Fatalf("believed in spite of %v", err)
 			}

@@ -156,7 +156,7 @@ func FuzzReply(f *testing.F) {
 		for ; len(steps) >= 2; steps = steps[2:] {
 			number, size := uint64(steps[0]%4), int(steps[1])*maxBody/255
 			body := pattern(size)
-			err := m.keep(message{kindReply, uint32(number), body})
+			err := m.keep(message{kind: kindReply, number: uint32(number), body: body})
 			legal := number < 3 && size > 0 && len(want[number])%maxBody == 0 && len(want[number])+size <= MaxReply
 			if (err == nil) != legal {
 				t.Fatalf("%d bytes to event %d after %d: %v", size, number, len(want[number]), err)

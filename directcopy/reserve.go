@@ -75,7 +75,7 @@ func (m *Mailbox) place(blocks []Block) (n, heads int, err error) {
 		}
 		size := uint64(b.Size())
 		offset, ok := m.ring.place(size)
-		if !ok || n > 0 && offset != end {
+		if !ok || n > 0 && offset != end || m.zygote.has(m.ring.next) {
 			break
 		}
 		m.ring.take(offset, size)
@@ -155,11 +155,8 @@ func (r *Reservation) Publish(fd int) error {
 	if fd >= 0 {
 		flags = flagDescriptor
 	}
-	for n := r.first; n < r.first+uint64(r.count); n++ {
-		e, s := &m.page.entries[n%Slots], m.ring.span(n)
-		e.offset.Store(s.offset)
-		e.size.Store(uint32(s.size))
-		e.flags.Store(flags)
+	for i := range r.count {
+		r.enter(i, flags)
 	}
 	if fd >= 0 {
 		// The message wakes the handler, who needs no doorbell beside it, unless it looked for the event too early
@@ -170,13 +167,28 @@ func (r *Reservation) Publish(fd int) error {
 			return err
 		}
 	}
+	r.pass()
+	return wake(&m.page.handlerSleeps, m.doorbell)
+}
+
+// enter writes the entry of block i.
+func (r *Reservation) enter(i int, flags uint32) {
+	n := r.first + uint64(i)
+	e, s := &r.mailbox.page.entries[n%Slots], r.mailbox.ring.span(n)
+	e.offset.Store(s.offset)
+	e.size.Store(uint32(s.size))
+	e.flags.Store(flags)
+}
+
+// pass makes the blocks the handler's.
+func (r *Reservation) pass() {
+	m := r.mailbox
 	m.stats.Copies++
 	m.stats.Bytes += uint64(r.vector.total)
 	m.published += uint64(r.count)
 	m.inFlight += r.count
 	m.page.head.Store(uint32(m.published))
 	r.release()
-	return wake(&m.page.handlerSleeps, m.doorbell)
 }
 
 // Cancel gives the places back. No copy may be running.

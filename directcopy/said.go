@@ -14,12 +14,25 @@ type said struct {
 
 // keep keeps a text, or the next piece of a reply, until the answer of its event names it.
 func (m *Mailbox) keep(msg message) error {
-	// The event is in flight: its number is the low half of one of the last Slots numbers.
-	number := m.published - uint64(uint32(m.published)-msg.number)
-	s := &m.said[number%Slots]
+	number, err := m.inHand(msg)
+	if err != nil {
+		return err
+	}
+	return m.said[number%Slots].keep(msg)
+}
+
+// inHand is the whole number of an event in flight that a message is about: its low half is that of one of the last
+// Slots numbers.
+func (m *Mailbox) inHand(msg message) (number uint64, err error) {
+	number = m.published - uint64(uint32(m.published)-msg.number)
+	if number >= m.published || !m.ring.live(number) {
+		return 0, fmt.Errorf("read message: %v of event %d, which the handler does not have", msg.kind, msg.number)
+	}
+	return number, nil
+}
+
+func (s *said) keep(msg message) error {
 	switch {
-	case number >= m.published || !m.ring.live(number):
-		return fmt.Errorf("read message: %v of event %d, which the handler does not have", msg.kind, msg.number)
 	case len(msg.body) == 0:
 		return fmt.Errorf("read message: %v of event %d is empty", msg.kind, msg.number)
 	case msg.kind == kindReply:
@@ -59,6 +72,11 @@ func (m *Mailbox) takeSaid(number, text, reply uint64) (said, error) {
 			return said{}, err
 		}
 	}
+	return s.take(number, text, reply)
+}
+
+// take is what was said of an event, which is to be as much as its answer tells.
+func (s *said) take(number, text, reply uint64) (said, error) {
 	if uint64(len(s.text)) != text || uint64(len(s.reply)) != reply {
 		return said{}, fmt.Errorf("read answers: event %d has a text of %d bytes and a reply of %d, and not of %d and %d",
 			number, len(s.text), len(s.reply), text, reply)

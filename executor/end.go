@@ -21,12 +21,19 @@ const (
 // begins when the one before was answered.
 func (p *process) begin() {
 	c := p.crew
+	if p.brood != nil {
+		p.owe()
+		return
+	}
 	if len(p.flights) == 0 {
 		p.deadline.Stop()
 		return
 	}
 	p.slot.follow(p.flights[0].a)
 	if timeout := c.pool.timeout(p.flights[0].a); timeout > 0 {
+		if p.zygote != nil { // it waited for its birth
+			timeout -= time.Duration(now() - p.flights[0].a.Started)
+		}
 		c.work.Alarms.After(&p.deadline, timeout, p.timedOut)
 	}
 	if !p.report.Set() {
@@ -70,7 +77,9 @@ func (p *process) timedOut() {
 }
 
 func (p *process) hungUp() {
-	if !p.ending {
+	if p.brood != nil && p.brood.left {
+		p.barren()
+	} else if !p.ending {
 		p.crew.work.Alarms.After(&p.killing, hangUpWait, func() { p.lie(errors.New("it closed its channel")) })
 	}
 }
@@ -81,6 +90,15 @@ func (p *process) lie(err error) {
 		p.why, p.detail = aem.ReasonChannel, err.Error()
 	}
 	p.kill()
+}
+
+// trip ends a process that what is for it did not reach. One that has ended is let tell how by itself.
+func (p *process) trip(err error) {
+	if !errors.Is(err, syscall.ESRCH) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		p.lie(err)
+	} else if !p.ending {
+		p.crew.work.Alarms.After(&p.killing, hangUpWait, func() { p.lie(err) })
+	}
 }
 
 // end tells a process that has nothing to do to end.
@@ -103,18 +121,51 @@ func (p *process) leave() {
 // terminate asks the whole session to end, and kills it after a while.
 func (p *process) terminate() {
 	p.leave()
-	sys.KillGroup(p.pid, syscall.SIGTERM)
-	p.crew.work.Alarms.After(&p.killing, p.crew.pool.spec.KillAfter, p.kill)
+	p.signalGroup(syscall.SIGTERM)
+	p.crew.work.Alarms.After(&p.killing, p.crew.pool.spec.KillAfter, p.strike)
 }
 
-// kill ends the process and all that its slot holds.
+// strike kills a process that does not do what it is to. The children of a zygote are not to blame for that.
+func (p *process) strike() {
+	if p.brood == nil {
+		p.kill()
+		return
+	}
+	p.leave()
+	sys.PidfdSendSignal(p.pidfd, syscall.SIGKILL) //nolint:errcheck // it is gone
+}
+
+// kill ends the process and all that its slot holds. Of a zygote's child it is the session, because the leaf is
+// the zygote's and its other children's too.
 func (p *process) kill() {
+	if p.brood != nil {
+		p.killChildren()
+	}
 	if !p.here || p.pidfd == 0 || p.zombie {
 		return // still on the lane, or gone
 	}
 	p.leave()
+	if p.zygote != nil {
+		if p.signalGroup(syscall.SIGKILL); !p.mayBeEnded() {
+			p.abandon()
+		}
+		return
+	}
 	if p.slot.leaf == nil || p.slot.leaf.Kill() != nil {
-		sys.KillGroup(p.pid, syscall.SIGKILL)
+		p.signalGroup(syscall.SIGKILL)
 	}
 	sys.PidfdSendSignal(p.pidfd, syscall.SIGKILL) //nolint:errcheck // it is gone
+}
+
+// signalGroup sends a signal to the process and all of its group. The number of a process that the lane made is its own
+// until we reap it; that of a zygote's child only as long as the zygote keeps to the rules, so there the pidfd names it.
+func (p *process) signalGroup(sig syscall.Signal) {
+	switch {
+	case p.zygote == nil:
+		sys.KillGroup(p.pid, sig)
+	case p.mayBeEnded():
+		if sys.PidfdSignalGroup(p.pidfd, sig) != nil { // it leads none yet, or the kernel is older than 6.9
+			sys.PidfdSendSignal(p.pidfd, sig) //nolint:errcheck // it is gone
+		}
+	}
 }

@@ -14,11 +14,14 @@ import (
 // exited reaps the process and decides what becomes of the activations it had.
 func (p *process) exited(uint32) {
 	c := p.crew
-	if p.mailbox != nil && p.watches[2] != 0 {
-		p.answered(0) // what it answered before it ended counts
+	switch { // what it answered before it ended counts
+	case p.brood != nil:
+		p.drain()
+	case p.mailbox != nil && p.watches[2] != 0:
+		p.answered(0)
 	}
-	if c.pool.spec.Leftover == KillLeftover && !c.work.Group.Kills() {
-		sys.KillGroup(p.pid, syscall.SIGKILL) // while the dead leader still keeps the group's number
+	if c.pool.spec.Leftover == KillLeftover && (p.zygote != nil || !c.work.Group.Kills()) {
+		p.signalGroup(syscall.SIGKILL) // while the dead leader still keeps the group's number
 	}
 	exit, ok, err := p.reap()
 	if err == nil && !ok {
@@ -28,13 +31,17 @@ func (p *process) exited(uint32) {
 	if err != nil {
 		e.detail = "reap process: " + err.Error()
 	}
+	if p.brood != nil {
+		p.pass(e)
+		return
+	}
 	flights, bound := p.flights, p.bound
 	if p.mailbox != nil {
 		p.taken = p.mailbox.Taken()
 	}
 	c.busy -= len(flights)
 	p.unrecord()
-	unasked := !p.ending || p.why != "" && p.why != aem.ReasonTimeout
+	unasked := p.unasked()
 	stderr := ""
 	if len(flights) > 0 || bound != nil || unasked {
 		stderr = p.slot.stderr.Drain()
@@ -54,6 +61,9 @@ func (p *process) exited(uint32) {
 	}
 	c.fill()
 }
+
+// unasked reports whether the process was not told to end, or only for what it did.
+func (p *process) unasked() bool { return !p.ending || p.why != "" && p.why != aem.ReasonTimeout }
 
 // trouble tells of a process that ended, or had to be, while it had no event: one that always does so would be made
 // again without end, but for the wait that grows.
@@ -77,7 +87,7 @@ const (
 // reap learns how the process ended. It stays a zombie while a copy into it is under way, and for a moment when the
 // record that names a denied system call is still to come.
 func (p *process) reap() (exit sys.Exit, ok bool, err error) {
-	if exit, ok, err = sys.PeekExit(p.pidfd); err != nil || !ok {
+	if exit, ok, err = p.peek(); err != nil || !ok {
 		return exit, ok, err
 	}
 	if exit.Signal == syscall.SIGSYS && p.denied == "" {
@@ -88,11 +98,19 @@ func (p *process) reap() (exit sys.Exit, ok bool, err error) {
 			return exit, false, nil
 		}
 	}
-	if p.copying == nil {
+	if p.copying == nil && p.zygote == nil {
 		p.crew.work.Loop.Reaped(p.pid)
 		return sys.WaitPIDFD(p.pidfd, true)
 	}
 	return exit, true, nil
+}
+
+// peek learns how the process ended, and leaves it as it is. A zygote's child is the zygote's to wait for.
+func (p *process) peek() (exit sys.Exit, ok bool, err error) {
+	if p.zygote != nil {
+		return p.inquire()
+	}
+	return sys.PeekExit(p.pidfd)
 }
 
 // fate puts together what is known of the process's end.

@@ -5,15 +5,31 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"syscall"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/directcopy"
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
+// maxSteps bounds how many steps of one channel are taken in one turn.
+const maxSteps = 64
+
 // heard reads the channel.
 func (p *process) heard(uint32) {
+	p.listen(maxSteps, func(step directcopy.Progress) bool { return step == directcopy.Nothing || step == directcopy.More })
+}
+
+// listen reads the channel until enough was read, n steps were taken, or it has ended.
+func (p *process) listen(n int, enough func(directcopy.Progress) bool) {
+	for ; n > 0 && p.watches[1] != 0; n-- {
+		if enough(p.hear()) {
+			return
+		}
+	}
+}
+
+// hear reads the channel up to the next step, and takes it.
+func (p *process) hear() directcopy.Progress {
 	step, err := p.mailbox.Receive()
 	switch {
 	case errors.Is(err, io.EOF):
@@ -27,7 +43,10 @@ func (p *process) heard(uint32) {
 		p.proved()
 	case step == directcopy.Placed:
 		p.placed()
+	case step > directcopy.More:
+		p.heardOfChild(step)
 	}
+	return step
 }
 
 func (p *process) greeted() {
@@ -50,6 +69,7 @@ func (p *process) proved() {
 	p.ready = true
 	p.deadline.Stop()
 	c.pool.loop.AgentReady(c.pool)
+	p.begin()
 	switch {
 	case p.ending:
 	case p.bound != nil:
@@ -62,9 +82,14 @@ func (p *process) proved() {
 	}
 }
 
+// atRest reports whether nothing is to be waited for before the process is told to end.
+func (p *process) atRest() bool {
+	return len(p.flights) == 0 && (p.brood == nil || len(p.brood.children) == 0)
+}
+
 // room is how many activations more the process takes now.
 func (p *process) room() int {
-	if p.full || !p.ready || p.ending || p.used && p.crew.pool.spec.Life != Resident || p.asks() {
+	if p.full || !p.ready || p.ending || p.used && !p.crew.pool.spec.Life.stays() || p.asks() {
 		return 0
 	}
 	return int(p.mailbox.Hello().InFlight) - len(p.flights)
@@ -94,11 +119,13 @@ func (p *process) give(batch []*aem.Activation) {
 		p.refuse(batch[0], err)
 		return
 	}
-	c.takeBack(batch[r.Len():])
-	for i, a := range batch[:r.Len()] {
-		c.begin(a)
-		p.flights = append(p.flights, flight{number: r.First() + uint64(i), a: a})
+	if err := p.board(batch[:r.Len()], r.First()); err != nil {
+		r.Cancel()
+		c.takeBack(batch)
+		c.crowd(err)
+		return
 	}
+	c.takeBack(batch[r.Len():])
 	p.used = true
 	if p.room() <= 0 {
 		c.unrest(p)
@@ -111,6 +138,18 @@ func (p *process) copy(r *directcopy.Reservation) {
 	p.begin()
 	p.copying = r
 	p.crew.work.Copier.Copy(r, p.pid, p)
+}
+
+// board counts activations as the process's.
+func (p *process) board(batch []*aem.Activation, first uint64) error {
+	if p.brood != nil {
+		return p.seat(batch, first)
+	}
+	for i, a := range batch {
+		p.crew.begin(a)
+		p.flights = append(p.flights, flight{number: first + uint64(i), a: a})
+	}
+	return nil
 }
 
 // grow has the process make an arena with room for an activation of size bytes, which it is given then. The hello
@@ -137,7 +176,7 @@ func (p *process) refuse(a *aem.Activation, err error) {
 	c := p.crew
 	c.begin(a)
 	c.busy--
-	if c.pool.spec.Life != Resident {
+	if !c.pool.spec.Life.stays() {
 		p.end()
 	}
 	text := err.Error()
@@ -183,14 +222,16 @@ func (p *process) Copied(err error) {
 	}
 	if err != nil {
 		r.Cancel()
-		if !errors.Is(err, syscall.ESRCH) { // else it has ended, and how tells more
-			p.lie(err)
-		}
+		p.trip(err)
+		return
+	}
+	if p.brood != nil {
+		p.publish(r)
 		return
 	}
 	last := &p.flights[len(p.flights)-1] // an event with a connection goes alone
 	if err := r.Publish(last.a.Event.FD); err != nil {
-		p.lie(err)
+		p.trip(err)
 	} else if last.a.Event.FD >= 0 {
 		last.connection = true
 		closeConnection(last.a.Event)
@@ -266,7 +307,7 @@ func (p *process) complete(answer *directcopy.Answer) {
 // rest is what a process does when it has answered: a resident takes more, the others end.
 func (p *process) rest() {
 	c := p.crew
-	if c.pool.spec.Life != Resident || c.stopped && len(p.flights) == 0 {
+	if !c.pool.spec.Life.stays() || c.stopped && len(p.flights) == 0 {
 		p.end()
 		return
 	}

@@ -21,8 +21,8 @@ func (p *process) spawn(m *spawn.Maker) error {
 	v := spawn.Vars{Cgroup: -1, Args: make([]string, 0, len(p.crew.argv)), Env: p.crew.env}
 	if leaf := p.slot.leaf; leaf != nil {
 		v.Cgroup, v.Join = leaf.Into(), leaf.Join()
-		if p.crew.limited && !p.crew.work.Group.Room(1) {
-			return fmt.Errorf("make process: app %s has %w (limits.pids)", p.crew.work.App, errNoRoom)
+		if err := p.crew.work.roomFor(1); err != nil {
+			return err
 		}
 	}
 	if err := p.arguments(&v); err != nil {
@@ -145,13 +145,13 @@ func (p *process) arena() directcopy.Options {
 	spec := &p.crew.pool.spec
 	o := directcopy.Options{
 		ArenaSize: int(spec.ArenaSize), ArenaMax: int(spec.ArenaMax),
-		Shared: spec.Copy == SharedCopy, AppAlloc: spec.Alloc == AppAlloc,
+		Shared: spec.Copy == SharedCopy, AppAlloc: spec.Alloc == AppAlloc, Zygote: spec.Life == Zygote,
 	}
 	if second := p.crew.work.Second; second != nil {
 		o.Filter = &second.file
 	}
 	switch a := p.bound; {
-	case spec.Life == Resident, spec.Alloc == AppAlloc: // the one has room for many, the other cannot grow
+	case spec.Life.stays(), spec.Alloc == AppAlloc: // the one has room for many, the other cannot grow
 	case a == nil:
 		o.ArenaSize = min(o.ArenaSize, onceArena)
 	default:

@@ -6,13 +6,14 @@ import (
 )
 
 // Places are what an app's processes may take at once, each one from being made until it is gone: limits.processes. It
-// belongs to the loop. Residents have places of their own, that nobody else is given. Of the others a place goes to the
+// belongs to the loop. Residents and zygotes have places of their own, that nobody else is given; what a zygote forks has
+// not. Of the others a place goes to the
 // event that is next in the order over all handlers, whether it has a process made for it or waits for the next capsule;
 // capsules that no event waits for are made only when no event wants their place.
 type Places struct {
 	Used     *limits.Gauge
 	crews    []*processes
-	reserved int // for residents
+	reserved int // for residents and zygotes
 	taken    int // by all others
 }
 
@@ -23,11 +24,14 @@ func (p *Places) free(c *processes) bool {
 	switch {
 	case !p.limited():
 		return true
-	case c.pool.spec.Life == Resident:
-		return len(c.live) < c.pool.spec.Size // else one that is to end still has it
+	case c.pool.spec.Life.stays():
+		return len(c.live)-(c.seated-c.unborn) < c.pool.spec.Size // else one that is to end still has it
 	}
-	return p.taken < int(p.Used.Most)-p.reserved
+	return p.room(1)
 }
+
+// room reports whether n processes that have no place of their own have one.
+func (p *Places) room(n int) bool { return !p.limited() || p.taken+n <= int(p.Used.Most)-p.reserved }
 
 // wanted reports whether an event waits for a place.
 func (p *Places) wanted() bool {
@@ -41,17 +45,27 @@ func (p *Places) wanted() bool {
 
 func (p *Places) open(c *processes) {
 	p.crews = append(p.crews, c)
-	if c.pool.spec.Life == Resident {
+	if c.pool.spec.Life.stays() {
 		p.reserved += c.pool.spec.Size
 	}
 }
 
 // take counts a process of a crew, and with n = -1 one less.
 func (p *Places) take(c *processes, n int) {
-	p.Used.Add(int64(n))
-	if c.pool.spec.Life != Resident {
+	if !c.pool.spec.Life.stays() {
 		p.taken += n
 	}
+	p.count(c, n)
+}
+
+// seat counts what zygotes of a crew fork.
+func (p *Places) seat(c *processes, n int) {
+	p.taken += n
+	p.count(c, n)
+}
+
+func (p *Places) count(c *processes, n int) {
+	p.Used.Add(int64(n))
 	if !p.Used.Since.IsZero() && !p.wanted() {
 		p.Used.Clear()
 	}
@@ -68,7 +82,12 @@ func (p *Places) take(c *processes, n int) {
 // wants reports whether the head of the queue has a process made, if there is a place for one.
 func (c *processes) wants(head *aem.Activation) bool {
 	spec := &c.pool.spec
-	if c.stopped || c.again.Set() || c.busy >= spec.Concurrency || c.pick(head) != nil {
+	switch {
+	case c.stopped || c.places() <= 0:
+		return false
+	case spec.Life == Zygote:
+		return !c.crowded.Set() && c.pick(head) != nil
+	case c.again.Set() || c.pick(head) != nil:
 		return false
 	}
 	return spec.Life == Cold || spec.Life == Capsule && c.work.Places.limited() && c.coming() < c.pool.queue.Len()

@@ -21,9 +21,15 @@ import (
 //
 // It belongs to the loop; only make runs on the lane, and touches what nobody else does until made. What it does with
 // its mailbox is in mail.go and place.go, how it is ended in end.go, what becomes of it then in exit.go.
+//
+// What a zygote forked is such a process too: it begins as running, and speaks through the mailbox of its zygote. What
+// is special about the two is in zygote.go and child.go.
 type process struct {
 	crew    *processes
 	slot    *slot
+	brood   *brood          // of a zygote; nil: it is none
+	zygote  *process        // that it was forked from; nil: the lane made it
+	forked  forked          // what a child has beyond others
 	bound   *aem.Activation // what it was made for, until it is given; nil when made ahead
 	flights []flight        // what it was given and has not answered, in that order
 	used    bool            // it was given an activation, or was made for one
@@ -60,7 +66,8 @@ type process struct {
 type flight struct {
 	number     uint64 // in the mailbox
 	a          *aem.Activation
-	connection bool // its connection was handed over
+	connection bool  // its connection was handed over
+	seat       *slot // zygote: of its child
 }
 
 // make runs on the lane.
@@ -132,7 +139,7 @@ func (p *process) watch() (err error) {
 	if p.mailbox == nil {
 		return nil
 	}
-	if p.watches[1], err = poller.Add(p.mailbox.Channel(), sys.EPOLLIN, source.WatcherFunc(p.heard)); err == nil {
+	if p.watches[1], err = poller.Add(p.mailbox.Channel(), sys.EPOLLIN, source.WatcherFunc(p.heard)); err == nil && p.brood == nil {
 		p.watches[2], err = poller.Add(p.mailbox.AnswersFD(), sys.EPOLLIN|sys.EPOLLET, source.WatcherFunc(p.answered))
 	}
 	if err != nil {
@@ -179,6 +186,11 @@ func (p *process) close() {
 		p.crew.bury(p)
 		p.mailbox.Close()
 	}
+	p.release()
+}
+
+// release lets go of the process itself, which has ended.
+func (p *process) release() {
 	if p.copying != nil {
 		p.zombie = true // Freed does the rest
 	} else if p.pidfd != 0 {

@@ -12,12 +12,13 @@ import (
 	"github.com/aem-exec/aem-exec/internal/timing"
 )
 
-// processes is the crew of process agents, whatever their life. The three lives differ only in when a process is made
-// and when it is told to end:
+// processes is the crew of process agents, whatever their life. The lives differ only in when a process is made and when
+// it is told to end:
 //
 //	cold      made for one activation, ends after it
 //	capsule   size of them made ahead, and one for each activation that waits; each ends after its first one
 //	resident  size of them made ahead, never told to end
+//	zygote    as resident; each forks for an activation, and what it forked ends after that
 type processes struct {
 	pool *Pool
 	work *Workplace
@@ -40,11 +41,14 @@ type processes struct {
 	gone     aem.Arena  // what the arenas of processes that are gone have seen
 	busy     int        // activations with a process
 	filling  bool       // the bank of capsules is on its way to being full
+	seated   int        // zygote: children that there are, or are to be: they may outlive their activation a little
+	unborn   int        // zygote: of those, what is to be
 	misses   int        // activations that found no capsule ready, not told yet
 	tell     timing.Alarm
 	failed   int          // failures to make processes, or to keep them, until it went well for restart.reset
 	failedAt int64        // when the wait after the last of them ends
 	again    timing.Alarm // set while no process is made because of that
+	crowded  timing.Alarm // zygote: set while none is copied because there was no room for another process
 	stopped  bool
 	killed   bool // what the lane still makes is to be killed too
 }
@@ -113,16 +117,16 @@ func (c *processes) roomForOne() bool {
 }
 
 func (c *processes) ready(head *aem.Activation) bool {
-	spec := &c.pool.spec
-	if c.stopped || c.busy >= spec.Concurrency || c.quarantined() {
+	forks := c.pool.spec.Life == Zygote
+	if c.stopped || c.places() <= 0 || c.quarantined() {
 		return false
 	}
 	switch {
-	case c.pick(head) != nil:
+	case !forks && c.pick(head) != nil:
 		return true
-	case !c.wants(head) || !c.roomForOne():
+	case !c.wants(head) || !forks && !c.roomForOne():
 		return false
-	case c.work.Places.free(c):
+	case forks && c.work.Places.room(1) || !forks && c.work.Places.free(c):
 		return true
 	case c.work.Places.Used.Since.IsZero():
 		c.pool.loop.Reached(c.pool, c.work.Places.Used.Name, head.Event.Type)
@@ -130,15 +134,24 @@ func (c *processes) ready(head *aem.Activation) bool {
 	return false
 }
 
+// places is how many activations more may run.
+func (c *processes) places() int { return c.pool.spec.Concurrency - max(c.busy, c.seated) }
+
 // pick is the process that an activation would be given to. A connection goes only to one that has nothing else: if
-// that one ends, it is known whose connection was lost.
-func (c *processes) pick(a *aem.Activation) *process {
+// that one ends, it is known whose connection was lost. Of zygotes it is the one with the least to copy, and each
+// connection has a process of its own.
+func (c *processes) pick(a *aem.Activation) (best *process) {
 	for _, p := range slices.Backward(c.idle) { // the one that was busy last has its memory at hand
-		if a.Event.FD < 0 || len(p.flights) == 0 {
+		switch {
+		case p.brood != nil:
+			if best == nil || len(p.flights) < len(best.flights) {
+				best = p
+			}
+		case a.Event.FD < 0 || len(p.flights) == 0:
 			return p
 		}
 	}
-	return nil
+	return best
 }
 
 // quarantined reports that the app's memory holds a thread of ours: it gets no more of them.
@@ -163,6 +176,10 @@ func (c *processes) run(until Mark) {
 		p.give(c.batch)
 		return
 	}
+	if err := c.forkable(1); err != nil {
+		c.crowd(err)
+		return
+	}
 	a, _, _ := c.pool.queue.Peek()
 	p := c.pick(a)
 	if p == nil && c.pool.spec.Life == Capsule {
@@ -176,13 +193,14 @@ func (c *processes) run(until Mark) {
 		return
 	}
 	c.batch = append(c.batch[:0], a)
-	room := min(p.room(), c.pool.spec.Concurrency-c.busy)
-	for bytes := a.Bytes; len(c.batch) < room && a.Event.FD < 0; c.batch = append(c.batch, a) {
+	together := func(a *aem.Activation) bool { return a.Event.FD < 0 || p.brood != nil }
+	room := min(p.room(), c.places())
+	for bytes := a.Bytes; len(c.batch) < room && together(a); c.batch = append(c.batch, a) {
 		next, _, ok := c.pool.queue.Peek()
 		if !ok {
 			break
 		}
-		if bytes += next.Bytes; next.Event.FD >= 0 || bytes > batchBytes || !until.After(next) {
+		if bytes += next.Bytes; !together(next) || bytes > batchBytes || !until.After(next) || c.forkable(len(c.batch)+1) != nil {
 			break
 		}
 		a, _ = c.pool.queue.Pop()
@@ -254,7 +272,7 @@ func (c *processes) fill() {
 	spec := &c.pool.spec
 	want, ahead := spec.Ahead(), 0
 	for _, p := range c.live {
-		if !p.ending && (spec.Life == Resident || p.bound == nil && !p.used) {
+		if !p.ending && p.zygote == nil && (spec.Life.stays() || p.bound == nil && !p.used) {
 			ahead++
 		}
 	}
@@ -276,6 +294,9 @@ func (c *processes) fill() {
 // make has the lane make a process, for activation a or ahead of any.
 func (c *processes) make(a *aem.Activation) {
 	p := &process{crew: c, slot: c.slot(), bound: a}
+	if c.pool.spec.Life == Zygote {
+		p.brood = &brood{children: map[uint64]*process{}}
+	}
 	c.live = append(c.live, p)
 	c.work.Places.take(c, 1)
 	if !c.work.Lane.Submit(p.make) {
@@ -294,8 +315,14 @@ func (c *processes) slot() *slot {
 	return s
 }
 
-// trouble makes no processes for a while, which grows with each failure, and never gives up.
+// trouble makes no processes for a while.
 func (c *processes) trouble(err error) {
+	some := slices.ContainsFunc(c.live, func(p *process) bool { return p.zygote == nil && (p.brood == nil || !p.brood.left) })
+	c.pause(&c.again, err, !some)
+}
+
+// pause sets an alarm for a while, which grows with each failure, and never gives up.
+func (c *processes) pause(alarm *timing.Alarm, err error, down bool) {
 	if c.stopped {
 		return
 	}
@@ -305,8 +332,8 @@ func (c *processes) trouble(err error) {
 	c.failed++
 	wait := c.pool.spec.Restart.Next(c.failed)
 	c.failedAt = now() + int64(wait) // the wait itself is not time that went well
-	c.pool.loop.AgentTrouble(c.pool, err, len(c.live) == 0)
-	c.work.Alarms.After(&c.again, wait, func() {
+	c.pool.loop.AgentTrouble(c.pool, err, down)
+	c.work.Alarms.After(alarm, wait, func() {
 		c.pool.loop.AgentTrouble(c.pool, nil, false)
 		c.fill()
 	})
@@ -318,6 +345,10 @@ func (c *processes) forget(p *process) {
 	remove(&c.live, p)
 	remove(&c.idle, p)
 	remove(&c.due, p)
+	if p.zygote != nil {
+		p.zygote.lost(p)
+		return
+	}
 	c.recycle(p.slot)
 	c.work.Places.take(c, -1)
 }
@@ -362,9 +393,12 @@ func (c *processes) pending() *aem.Activation {
 func (c *processes) stop() {
 	c.stopped = true
 	c.again.Stop()
+	c.crowded.Stop()
 	c.tell.Stop()
 	for _, p := range slices.Clone(c.idle) {
-		p.end()
+		if p.atRest() {
+			p.end()
+		}
 	}
 }
 
@@ -386,8 +420,11 @@ func (c *processes) close() {
 }
 
 // outOfMemory ends the whole slot of each process that memory ran out in: what is left of it after the kernel chose
-// one of its processes is in no state to answer.
+// one of its processes is in no state to answer. A zygote's slot has many that answer for themselves.
 func (c *processes) outOfMemory() {
+	if c.pool.spec.Life == Zygote {
+		return
+	}
 	for _, p := range slices.Clone(c.live) {
 		if p.here && p.pidfd != 0 && p.slot.blame(true) == aem.ReasonOOM {
 			p.why = aem.ReasonOOM

@@ -18,6 +18,9 @@ type slot struct {
 	stdout *Stream
 	stderr *Stream
 
+	of    *slot   // of a zygote's child: the zygote's, whose leaf it shares
+	seats []*slot // of a zygote: those of its children that are free
+
 	// What the leaf had counted when its last process was gone.
 	oomKills uint64
 	pidsHits uint64
@@ -35,6 +38,11 @@ func (s *slot) open() (err error) {
 	if s.stderr != nil {
 		return nil
 	}
+	return s.openStreams()
+}
+
+func (s *slot) openStreams() (err error) {
+	w := s.crew.work
 	app, handler := slog.String("app", w.App), slog.String("handler", s.crew.pool.spec.Name)
 	if s.stdout, err = w.Scribe.NewStream(app, handler, slog.String("stream", "stdout")); err != nil {
 		return err
@@ -97,21 +105,60 @@ func (s *slot) count() {
 	}
 }
 
-// blame tells whether memory or the number of processes ended or hindered the slot's process.
+// blame tells whether memory or the number of processes ended or hindered a process of the slot. What one is blamed for
+// is not asked of another that shares the leaf.
 func (s *slot) blame(killed bool) aem.Reason {
+	if s.of != nil {
+		return s.of.blame(killed)
+	}
 	if !s.crew.limited || s.leaf == nil {
 		return aem.ReasonNone
 	}
 	if kills, err := s.leaf.OOMKills(); killed && err == nil && kills > s.oomKills {
+		s.oomKills++
 		return aem.ReasonOOM
 	}
 	if hits, err := s.leaf.PIDsMaxHits(); err == nil && hits > s.pidsHits {
+		s.pidsHits = hits
 		return aem.ReasonPIDs
 	}
 	return aem.ReasonNone
 }
 
+// seat is a place for a child of the slot's process, in the same leaf and with pipes of its own, so that each line is
+// put down to the event it comes from. It follows an activation from the beginning.
+func (s *slot) seat(a *aem.Activation) (seat *slot, err error) {
+	if n := len(s.seats); n > 0 {
+		seat, s.seats = s.seats[n-1], s.seats[:n-1]
+	} else {
+		seat = &slot{crew: s.crew, name: s.name, of: s}
+		err = seat.openStreams()
+	}
+	if err == nil {
+		seat.leaf = s.leaf
+		seat.follow(a)
+	}
+	return seat, err
+}
+
+// rise gives a seat back; what its child wrote last is logged.
+func (s *slot) rise() {
+	s.stdout.Renew()
+	s.stderr.Renew()
+	if len(s.of.seats) >= keptSeats {
+		s.close()
+		return
+	}
+	s.of.seats = append(s.of.seats, s)
+}
+
+// keptSeats bounds the seats that a slot keeps for children to come, each with the two ends of two pipes.
+const keptSeats = 64
+
 func (s *slot) close() {
+	for _, seat := range s.seats {
+		seat.close()
+	}
 	for _, stream := range []*Stream{s.stdout, s.stderr} {
 		if stream != nil {
 			stream.Close()

@@ -24,7 +24,11 @@ const (
 	Cold     Life = "cold"     // made for one event
 	Capsule  Life = "capsule"  // made before its event, used once
 	Resident Life = "resident" // made once, used for ever
+	Zygote   Life = "zygote"   // made once, copied for each event
 )
+
+// stays reports whether a process of this life is there for event after event.
+func (l Life) stays() bool { return l == Resident || l == Zygote }
 
 // Handover is how an event reaches a program.
 type Handover string
@@ -96,7 +100,7 @@ type Spec struct {
 	Life     Life
 	Handover Handover
 
-	Size        int // capsule: kept ready; resident: processes
+	Size        int // capsule: kept ready; resident, zygote: processes
 	Concurrency int // activations running at once
 
 	Dir     string // absolute

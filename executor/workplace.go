@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"fmt"
 	"log/slog"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -43,6 +44,14 @@ type Workplace struct {
 	Publish func(topic string, data []byte) error
 	// Functions are the Go functions that callbacks and threads may name.
 	Functions map[string]Function
+}
+
+// roomFor refuses n processes more when they do not fit the app's limit.
+func (w *Workplace) roomFor(n int) error {
+	if w.Limited && !w.Group.Room(n) {
+		return fmt.Errorf("make process: app %s has %w (limits.pids)", w.App, errNoRoom)
+	}
+	return nil
 }
 
 // Copier makes the copies into handlers' memory, so that one that never returns stops nobody else.

@@ -54,7 +54,7 @@ func Run(f Func, opts ...Option) {
 		return
 	}
 	fmt.Fprintln(os.Stderr, err)
-	if errors.Is(err, errNotStarted) {
+	if errors.Is(err, errNotStarted) || errors.Is(err, errZygote) {
 		os.Exit(2)
 	}
 	os.Exit(1)
@@ -66,6 +66,9 @@ var (
 	errMemory     = errors.New(`the program says itself where events land (handler.InMemory): its handler needs arena.alloc = "app"`)
 )
 
+// errZygote: fork copies the thread that calls it and no other, and Go's runtime needs them all.
+var errZygote = errors.New("life = \"zygote\" copies the process with fork, which no Go program survives: use resident or capsule")
+
 // defaultArena is the arena's size where the supervisor wishes none.
 const defaultArena = 1 << 20
 
@@ -76,6 +79,9 @@ func run(f Func, opts []Option) error {
 	size, err := strconv.Atoi(os.Getenv("AEM_ARENA_SIZE"))
 	if err != nil {
 		size = defaultArena
+	}
+	if os.Getenv("AEM_LIFE") == "zygote" {
+		return errZygote
 	}
 	os.Unsetenv("AEM_ABI") //nolint:errcheck // it refuses impossible names only. Programs that f starts are not started by aem-exec
 	o, err := choose(opts)

@@ -332,3 +332,13 @@ func TestNotStarted(t *testing.T) {
 		t.Errorf("%v: %q", err, out)
 	}
 }
+
+// TestZygoteIsRefused: a Go program cannot be copied by fork.
+func TestZygoteIsRefused(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "AEM_TEST_PROGRAM=tell", "AEM_ABI=1", "AEM_LIFE=zygote")
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "no Go program survives: use resident or capsule") {
+		t.Errorf("exit status %d: %q", cmd.ProcessState.ExitCode(), out)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/source"
 )
@@ -128,6 +129,9 @@ func (s *Supervisor) openPools(a *app) error {
 		}
 	}
 	for _, h := range a.spec.Handlers {
+		if err := s.checkLeftovers(a, &h); err != nil {
+			errs = append(errs, placed(err, "app", a.spec.Name, "handler", h.Name, "leftover"))
+		}
 		p, err := a.work.Open(h, a.spec.Limits.Activations)
 		if err != nil {
 			errs = append(errs, placed(err, "app", a.spec.Name, "handler", h.Name))
@@ -138,6 +142,24 @@ func (s *Supervisor) openPools(a *app) error {
 		s.owners[p] = a
 	}
 	return errors.Join(errs...)
+}
+
+// checkLeftovers refuses to promise that what a zygote's child leaves behind is killed, where only the cgroup that it
+// shares with the others could be.
+func (s *Supervisor) checkLeftovers(a *app, h *executor.Spec) error {
+	if h.Life != executor.Zygote || h.Leftover != executor.KillLeftover {
+		return nil
+	}
+	err := sys.SignalsGroups()
+	if err == nil {
+		return nil
+	}
+	if h.LeftoverSet && !slices.Contains(a.spec.Limits.OnMissing, "kill") {
+		return fmt.Errorf("leftover \"kill\" of a zygote's children needs Linux 6.9: %w (limits.on_missing: kill)", err)
+	}
+	s.log.Warn("what a zygote's child leaves behind is killed with the zygote: before that needs Linux 6.9",
+		"app", a.spec.Name, "handler", h.Name)
+	return nil
 }
 
 // register makes the jobs of the app's events.

@@ -53,7 +53,7 @@ func New(o Options) (*Supervisor, error) {
 		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
 	}
 	s.watch.s, s.watch.wake = s, make(chan struct{}, 1)
-	s.orphans.s, s.orphans.own = s, map[int]bool{}
+	s.orphans.s, s.orphans.own = s, map[int]int{}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

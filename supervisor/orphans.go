@@ -19,7 +19,7 @@ import (
 // twice: one that a lane has just made is not known at once.
 type orphans struct {
 	s    *Supervisor
-	own  map[int]bool // the processes that agents made and wait for themselves
+	own  map[int]int // the processes that agents wait for themselves; a number may be told as new before it is told as gone
 	seen map[int]bool
 }
 
@@ -27,10 +27,14 @@ type orphans struct {
 const orphanWait = time.Second
 
 // Born tells of a process that an agent made.
-func (s *Supervisor) Born(pid int) { s.orphans.own[pid] = true }
+func (s *Supervisor) Born(pid int) { s.orphans.own[pid]++ }
 
 // Reaped tells that it is gone.
-func (s *Supervisor) Reaped(pid int) { delete(s.orphans.own, pid) }
+func (s *Supervisor) Reaped(pid int) {
+	if s.orphans.own[pid]--; s.orphans.own[pid] <= 0 {
+		delete(s.orphans.own, pid)
+	}
+}
 
 // run looks for orphans when a child has ended, until none is left.
 func (o *orphans) run(ctx context.Context) {
@@ -59,7 +63,7 @@ func (o *orphans) run(ctx context.Context) {
 func (o *orphans) look(children []int) (left bool) {
 	seen := map[int]bool{}
 	for _, pid := range children {
-		if o.own[pid] {
+		if o.own[pid] > 0 {
 			continue
 		}
 		if !o.seen[pid] {
@@ -80,7 +84,7 @@ func (o *orphans) end() {
 	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		left := false
 		for _, pid := range childrenOfOurs() {
-			if !o.own[pid] && !sys.ReapOrphan(pid) && o.killable(pid) {
+			if o.own[pid] == 0 && !sys.ReapOrphan(pid) && o.killable(pid) {
 				sys.Kill(pid, syscall.SIGKILL) // its own children come to us then
 				left = true
 			}
@@ -99,7 +103,7 @@ func (o *orphans) killable(pid int) bool {
 			return false
 		}
 	}
-	return !o.own[sys.Session(pid)]
+	return o.own[sys.Session(pid)] == 0
 }
 
 // childrenOfOurs are the processes whose parent is one of our threads; man 5 proc, /proc/PID/task/TID/children.

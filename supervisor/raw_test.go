@@ -13,6 +13,7 @@ import (
 type raw struct {
 	page     []byte
 	arena    []byte
+	flags    uint32 // of its hello
 	taken    uint32
 	answered uint32
 }
@@ -81,7 +82,7 @@ func (r *raw) greet(arena, size uint64, pid, inFlight uint32) {
 	le := binary.LittleEndian
 	b := le.AppendUint64(nil, arena)
 	b = le.AppendUint64(b, size)
-	for _, word := range []uint32{pid, uint32(syscall.Gettid()), inFlight, 0} {
+	for _, word := range []uint32{pid, uint32(syscall.Gettid()), inFlight, r.flags} {
 		b = le.AppendUint32(b, word)
 	}
 	r.send(rawHello, 0, b)

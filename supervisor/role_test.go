@@ -34,6 +34,9 @@ var roles = map[string]func(){
 	"slow": func() {
 		hd.Run(func(context.Context, *hd.Event) error { time.Sleep(20 * time.Millisecond); return nil })
 	},
+	"slow ahead": func() {
+		hd.Run(func(context.Context, *hd.Event) error { time.Sleep(20 * time.Millisecond); return nil }, hd.InFlight(8))
+	},
 	"freeze": func() {
 		hd.Run(func(context.Context, *hd.Event) error {
 			defer time.Sleep(time.Hour) // the signal may come a little later
@@ -89,7 +92,9 @@ var roles = map[string]func(){
 			return nil
 		})
 	},
-	"late": late,
+	"late":   late,
+	"zygote": playZygote,
+	"kid":    playKid,
 }
 
 // role is a handler of direct that the test binary plays.

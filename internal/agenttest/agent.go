@@ -26,6 +26,7 @@ type Agent struct {
 
 	t      testing.TB
 	app    bool            // the handler says where events land
+	zygote bool            // it forks for them
 	stderr strings.Builder // whole when Cmd was waited for
 	poll   int
 }
@@ -33,7 +34,7 @@ type Agent struct {
 // New makes an agent whose process has not begun. The command's environment gets what tells a handler where it is.
 func New(t testing.TB, cmd *exec.Cmd, o directcopy.Options) *Agent {
 	t.Helper()
-	a := &Agent{Cmd: cmd, t: t, app: o.AppAlloc, poll: -1}
+	a := &Agent{Cmd: cmd, t: t, app: o.AppAlloc, zygote: o.Zygote, poll: -1}
 	var err error
 	a.Box, err = directcopy.NewMailbox(o)
 	a.check(err)
@@ -81,10 +82,12 @@ func (a *Agent) Prove() {
 func (a *Agent) until(want directcopy.Progress) {
 	a.t.Helper()
 	for {
-		a.wait()
 		progress, err := a.Box.Receive()
 		if err != nil {
 			a.fatal(err.Error())
+		}
+		if progress == directcopy.Nothing {
+			a.wait()
 		}
 		if progress == directcopy.Greeted {
 			a.check(a.Box.Prove(a.Cmd.Process.Pid))
@@ -93,6 +96,13 @@ func (a *Agent) until(want directcopy.Progress) {
 			return
 		}
 	}
+}
+
+// Child receives until one of a zygote's children has come so far.
+func (a *Agent) Child(want directcopy.Progress) directcopy.Child {
+	a.t.Helper()
+	a.until(want)
+	return a.Box.Child()
 }
 
 // wait waits until the handler is heard of.
@@ -175,8 +185,22 @@ func (a *Agent) Put(fd int, blocks ...directcopy.Block) int {
 	a.check(err)
 	n := r.Len()
 	a.check(r.Copy(a.Cmd.Process.Pid))
-	a.check(r.Publish(fd))
+	a.check(a.publish(r, fd))
 	return n
+}
+
+// publish has a zygote's children write to where the test does.
+func (a *Agent) publish(r *directcopy.Reservation, fd int) error {
+	if !a.zygote {
+		return r.Publish(fd)
+	}
+	fds := make([][]int, r.Len())
+	for i := range fds {
+		if fds[i] = []int{syscall.Stderr, syscall.Stderr}; fd >= 0 {
+			fds[i] = append(fds[i], fd)
+		}
+	}
+	return r.PublishEach(fds)
 }
 
 // Connect publishes an event with one end of a pair of sockets, and returns the other.

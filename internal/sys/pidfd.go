@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"os"
 	"syscall"
 	"unsafe"
 
@@ -45,6 +46,51 @@ func PidfdOpen(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
 // PidfdSendSignal sends a signal to the process of a pidfd (man 2 pidfd_send_signal, Linux 5.1).
 func PidfdSendSignal(pidfd int, sig syscall.Signal) error {
 	return unix.PidfdSendSignal(pidfd, sig, nil, 0)
+}
+
+// PidfdSignalGroup sends a signal to the process group whose number is that of a pidfd's process, which may have ended
+// and even be reaped: the descriptor keeps the number from being taken for another's (Linux 6.9; EINVAL before it). That
+// nobody is left in the group is ESRCH.
+func PidfdSignalGroup(pidfd int, sig syscall.Signal) error {
+	return unix.PidfdSendSignal(pidfd, sig, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)
+}
+
+// SignalsGroups is nil if PidfdSignalGroup works here.
+func SignalsGroups() error {
+	self, err := PidfdOpen(os.Getpid())
+	if err != nil {
+		return err
+	}
+	defer Close(self)
+	if err := PidfdSignalGroup(self, 0); err != nil && err != unix.ESRCH { // no group has our number
+		return err
+	}
+	return nil
+}
+
+// PidfdEnded reports whether a process has ended, child or not (man 2 pidfd_open: it polls readable then).
+func PidfdEnded(pidfd int) bool {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
+}
+
+// ExitOf is how a process ended by its wait status, as waitpid gives it (man 2 wait). ok is false for a number that is
+// no end.
+func ExitOf(status uint32) (exit Exit, ok bool) {
+	w := syscall.WaitStatus(status)
+	switch {
+	case status > 0xffff:
+	case w.Exited():
+		return Exit{Code: w.ExitStatus()}, true
+	case w.Signaled():
+		return Exit{Signal: w.Signal(), Core: w.CoreDump()}, true
+	}
+	return Exit{}, false
 }
 
 // WaitPIDFD waits until a child has ended, and reaps it; with nohang it only looks, and ok is false while it runs.

@@ -19,7 +19,12 @@ func SendMessage(fd int, message []byte, wait bool) error {
 
 // SendDescriptor sends one message together with a copy of the descriptor passed (man 3 cmsg, SCM_RIGHTS).
 func SendDescriptor(fd int, message []byte, passed int, wait bool) error {
-	_, err := unix.SendmsgN(fd, message, unix.UnixRights(passed), nil, sendFlags(wait))
+	return SendDescriptors(fd, message, []int{passed}, wait)
+}
+
+// SendDescriptors is SendDescriptor with several descriptors, which arrive in their order.
+func SendDescriptors(fd int, message []byte, passed []int, wait bool) error {
+	_, err := unix.SendmsgN(fd, message, unix.UnixRights(passed...), nil, sendFlags(wait))
 	return err
 }
 
@@ -40,6 +45,36 @@ func ReceiveMessage(fd int, buf []byte) (int, error) {
 			return n, err
 		}
 	}
+}
+
+// PassCredentials has the kernel say with each message that fd receives who sent it (man 7 unix, SO_PASSCRED).
+func PassCredentials(fd int) error {
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+}
+
+// credentialsSpace holds struct ucred, which the kernel puts first, and not a descriptor beside it (net/core/scm.c,
+// scm_recv): those are dropped as by ReceiveMessage.
+const credentialsSpace = 32
+
+// ReceiveFrom is ReceiveMessage on a socket of PassCredentials: pid is the process that sent the message, 0 for one that
+// is not in sight of ours.
+func ReceiveFrom(fd int, buf []byte) (n, pid int, err error) {
+	var oob [credentialsSpace]byte
+	oobn := 0
+	for {
+		n, oobn, _, _, err = unix.Recvmsg(fd, buf, oob[:], unix.MSG_DONTWAIT)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil || oobn < unix.CmsgLen(unix.SizeofUcred) {
+		return n, 0, err
+	}
+	ne := binary.NativeEndian // struct cmsghdr: size, level, type; struct ucred: pid, uid, gid
+	if ne.Uint32(oob[8:]) != unix.SOL_SOCKET || ne.Uint32(oob[12:]) != unix.SCM_CREDENTIALS {
+		return n, 0, nil
+	}
+	return n, int(int32(ne.Uint32(oob[unix.CmsgLen(0):]))), nil
 }
 
 // ReceiveDescriptor receives one message and at most one descriptor, which is -1 if none came. The descriptor is made

@@ -30,7 +30,9 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef MAP_ANONYMOUS
@@ -70,10 +72,14 @@ typedef int aem_handler(const struct aem_event *e, void *ctx);
  * aem_run calls f with one event after the other, until SIGTERM, the supervisor's word or its end. It returns the exit
  * status of the program: 0; 1 if the supervisor cannot be understood; 2 if it was not started by aem-exec. It takes
  * SIGTERM for itself: the current event is finished.
+ *
+ * With life = "zygote" each call is made in a copy of the process, by fork: f finds all as the program left it when it
+ * called aem_run, and what f changes ends with it. Only the thread that called aem_run is in the copy; a lock that
+ * another holds at that moment is never let go there. What atexit registered is not called in the copy.
  */
 static inline int aem_run(aem_handler *f, void *ctx);
 
-/* aem_run_ahead lets the supervisor write up to n events, 1 to 64, ahead of the one that f has. */
+/* aem_run_ahead lets the supervisor write up to n events, 1 to 64, ahead of the one that f has. A zygote takes 64. */
 static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n);
 
 /*
@@ -120,8 +126,11 @@ static inline ssize_t aem_write(int fd, const void *data, size_t size);
 
 enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6, AEM_ARENA = 7, AEM_FILTER = 8 };
 enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND_ERROR = 4 };
-enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6, AEM_KIND_GROW = 7, AEM_KIND_ALLOC = 12, AEM_KIND_PLACE = 13 };
-enum { AEM_HELLO_ALLOC = 2, AEM_HELLO_FILTERED = 4 };
+enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6, AEM_KIND_GROW = 7 };
+enum { AEM_KIND_BORN = 8, AEM_KIND_ANSWER = 9, AEM_KIND_ENDED = 10, AEM_KIND_UNBORN = 11 };
+enum { AEM_KIND_ALLOC = 12, AEM_KIND_PLACE = 13 };
+enum { AEM_HELLO_ZYGOTE = 1, AEM_HELLO_ALLOC = 2, AEM_HELLO_FILTERED = 4 };
+enum { AEM_STREAMS = 2 }; /* that a zygote's child writes to */
 enum { AEM_VERSION = 1, AEM_SLOTS = 64, AEM_MAX_BODY = 4096, AEM_PAGE_SIZE = 4096, AEM_WAIT_CHANNEL = 2 };
 #define AEM_MAGIC 0x314d4541u
 #define AEM_BLOCK_MAGIC 0x454d4541u
@@ -184,6 +193,12 @@ struct aem_places {
 	uint64_t at[AEM_SLOTS];
 };
 
+/* The bodies of ENDED and UNBORN. */
+struct aem_word {
+	struct aem_header header;
+	uint64_t word;
+};
+
 struct aem_message {
 	struct aem_header header;
 	char body[AEM_MAX_BODY + 1]; /* and a NUL */
@@ -201,6 +216,12 @@ struct aem_fate {
 	size_t reply_size, reply_room;
 };
 
+/* A process that a zygote forked. */
+struct aem_child {
+	uint32_t number; /* of its event */
+	pid_t pid;
+};
+
 /* The handler's end. Its counters are its own; the page holds copies for the supervisor. */
 struct aem_inbox {
 	struct aem_page *page;
@@ -213,6 +234,13 @@ struct aem_inbox {
 	int passed; /* a descriptor that is not used yet, an event's or a shared arena's, or -1 */
 	int ending; /* STOP came */
 	int filtered; /* the second filter is installed */
+	int shared; /* the arena is */
+	int zygote; /* it forks for each event */
+	int streams[AEM_STREAMS]; /* that the next child is to write to, or -1 */
+	struct aem_child *children;
+	size_t child_count, child_room;
+	char *copy; /* of the event, where the arena is shared */
+	size_t copy_room;
 	uint64_t number;
 	const void *block; /* of the event */
 	size_t block_size;
@@ -350,6 +378,37 @@ static inline int aem_send(struct aem_header *message, int kind, size_t size, ui
 	return 1;
 }
 
+/* aem_bury waits for a child that has ended, and tells how it did: section 10. */
+static inline int aem_bury(struct aem_inbox *in, uint32_t number)
+{
+	struct aem_word ended;
+	size_t i;
+	int status = 0;
+
+	for (i = 0; i < in->child_count && in->children[i].number != number; i++)
+		;
+	if (i == in->child_count)
+		return aem_broken("wait for child", "no child has that event");
+	while (waitpid(in->children[i].pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return aem_broken("wait for child", strerror(errno));
+	in->children[i] = in->children[--in->child_count];
+	ended.word = (uint32_t)status;
+	return aem_send(&ended.header, AEM_KIND_ENDED, sizeof ended.word, number);
+}
+
+/* aem_keep keeps the n descriptors that came: of an event of a zygote, first what its child is to write to. */
+static inline void aem_keep(struct aem_inbox *in, const struct cmsghdr *c, int kind)
+{
+	int fds[AEM_STREAMS + 1] = {-1, -1, -1}, own = in->zygote && kind == AEM_KIND_DESCRIPTOR ? AEM_STREAMS : 0;
+	size_t n = c->cmsg_len - CMSG_LEN(0);
+
+	memcpy(fds, CMSG_DATA(c), n < sizeof fds ? n : sizeof fds);
+	if (own)
+		memcpy(in->streams, fds, sizeof in->streams);
+	in->passed = fds[own];
+}
+
 /* aem_receive waits for one message, keeps what it brings, and returns its kind; 0 if the supervisor is gone, -1. */
 static inline int aem_receive(struct aem_inbox *in)
 {
@@ -357,7 +416,7 @@ static inline int aem_receive(struct aem_inbox *in)
 	struct iovec body = {&in->order, sizeof in->order};
 	union {
 		struct cmsghdr header; /* aligns */
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE((AEM_STREAMS + 1) * sizeof(int))];
 	} extra;
 	struct msghdr m;
 	struct cmsghdr *c;
@@ -380,9 +439,11 @@ static inline int aem_receive(struct aem_inbox *in)
 		return aem_broken("read message", "not one of ABI 1");
 	c = CMSG_FIRSTHDR(&m);
 	if (c && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&in->passed, CMSG_DATA(c), sizeof in->passed);
+		aem_keep(in, c, order->kind);
 	if (order->kind == AEM_KIND_STOP)
 		in->ending = 1;
+	if (in->zygote && order->kind == AEM_KIND_ENDED && (n = aem_bury(in, order->number)) <= 0)
+		return n;
 	return order->kind;
 }
 
@@ -398,6 +459,8 @@ static inline int aem_map_page(struct aem_inbox *in)
 	if (p->magic != AEM_MAGIC || p->version != AEM_VERSION || p->size != AEM_PAGE_SIZE ||
 	    p->entry_count != AEM_SLOTS || p->answer_count != AEM_SLOTS)
 		return aem_broken("map control page", "not one of ABI 1");
+	if (in->zygote)
+		madvise(at, AEM_PAGE_SIZE, MADV_DONTFORK); /* a child has nothing to do there */
 	return 1;
 }
 
@@ -426,6 +489,8 @@ static inline int aem_make_arena(struct aem_inbox *in, size_t size)
 		madvise(in->arena, size, MADV_HUGEPAGE); /* a kernel without them refuses; small pages do */
 	if (madvise(in->arena, size, MADV_POPULATE_WRITE) < 0)
 		return aem_broken("make arena", strerror(errno));
+	if (in->zygote && in->shared)
+		madvise(in->arena, size, MADV_DONTFORK); /* a child has a copy of its event */
 	return 1;
 }
 
@@ -487,7 +552,8 @@ static inline int aem_greet(struct aem_inbox *in)
 	hello.pid = getpid();
 	hello.tid = syscall(SYS_gettid);
 	hello.in_flight = in->in_flight;
-	hello.flags = (in->memory ? AEM_HELLO_ALLOC : 0) | (in->filtered ? AEM_HELLO_FILTERED : 0);
+	hello.flags = (in->zygote ? AEM_HELLO_ZYGOTE : 0) | (in->memory ? AEM_HELLO_ALLOC : 0) |
+		      (in->filtered ? AEM_HELLO_FILTERED : 0);
 	if ((got = aem_send(&hello.header, AEM_KIND_HELLO, sizeof hello - sizeof hello.header, 0)) <= 0)
 		return got;
 	if ((got = aem_receive(in)) <= 0)
@@ -545,16 +611,18 @@ static inline int aem_asked(const char *variable, const char *value)
 static inline int aem_start(struct aem_inbox *in, unsigned in_flight, struct aem_memory *m)
 {
 	const char *wish = getenv("AEM_ARENA_SIZE");
-	int shared = aem_asked("AEM_COPY", "shared");
 	struct sigaction action;
 	int fd, ok;
 
-	for (fd = AEM_CHANNEL; fd <= (shared ? AEM_ARENA : AEM_ANSWERS); fd++)
+	memset(in, 0, sizeof *in);
+	in->shared = aem_asked("AEM_COPY", "shared");
+	in->zygote = aem_asked("AEM_LIFE", "zygote");
+	for (fd = AEM_CHANNEL; fd <= (in->shared ? AEM_ARENA : AEM_ANSWERS); fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	unsetenv("AEM_ABI"); /* programs that the handler starts are not started by aem-exec */
-	memset(in, 0, sizeof *in);
-	in->passed = shared ? AEM_ARENA : -1;
-	in->in_flight = in_flight;
+	in->passed = in->shared ? AEM_ARENA : -1;
+	in->streams[0] = in->streams[1] = -1;
+	in->in_flight = in->zygote ? (unsigned)AEM_SLOTS : in_flight;
 	in->memory = m;
 	in->event.fate = &in->fate;
 	memset(&action, 0, sizeof action);
@@ -583,6 +651,21 @@ static inline const struct aem_block *aem_block_at(const struct aem_inbox *in, c
 	return b;
 }
 
+/* aem_own is the block as the zygote's own, that the child's is a copy of: a shared arena would not be one. */
+static inline const struct aem_block *aem_own(struct aem_inbox *in, const struct aem_block *b, size_t size)
+{
+	if (!in->zygote || !in->shared)
+		return b;
+	if (size > in->copy_room) {
+		char *more = (char *)realloc(in->copy, size);
+		if (!more)
+			return NULL;
+		in->copy = more;
+		in->copy_room = size;
+	}
+	return (const struct aem_block *)memcpy(in->copy, b, size);
+}
+
 /* aem_open takes the oldest published event. */
 static inline int aem_open(struct aem_inbox *in)
 {
@@ -593,9 +676,11 @@ static inline int aem_open(struct aem_inbox *in)
 
 	if (!b)
 		return aem_broken("take event", "no block of ABI 1 where it should be");
-	while ((at->flags & 1) && in->passed < 0)
+	while (in->zygote ? in->streams[0] < 0 : (at->flags & 1) && in->passed < 0)
 		if ((got = aem_receive(in)) <= 0)
 			return got;
+	if (!(b = aem_own(in, b, at->size)))
+		return aem_broken("take event", strerror(errno));
 	aem_store(&in->page->taken, ++in->taken);
 	in->number = b->number;
 	in->block = b;
@@ -679,11 +764,9 @@ static inline int aem_send_words(struct aem_inbox *in, int done)
 	return got;
 }
 
-/* aem_tell answers: section 6. From its end on the event's memory is the supervisor's. */
-static inline int aem_tell(struct aem_inbox *in, int outcome)
+/* aem_judge sends the words of an answer, and fills it in: section 6. */
+static inline int aem_judge(struct aem_inbox *in, int outcome, struct aem_answer *at)
 {
-	struct aem_answer *at = &in->page->answers[in->answered % AEM_SLOTS];
-	const uint64_t one = 1;
 	int got;
 
 	if (outcome != AEM_DONE && outcome != AEM_FAIL)
@@ -694,6 +777,18 @@ static inline int aem_tell(struct aem_inbox *in, int outcome)
 	at->outcome = (uint64_t)in->fate.delay_ms << 32 | (unsigned)(outcome + 1);
 	at->text = in->fate.error.header.size;
 	at->reply = in->fate.reply_size;
+	at->reserved = 0;
+	return 1;
+}
+
+/* aem_tell answers on the page. From its end on the event's memory is the supervisor's. */
+static inline int aem_tell(struct aem_inbox *in, int outcome)
+{
+	const uint64_t one = 1;
+	int got;
+
+	if ((got = aem_judge(in, outcome, &in->page->answers[in->answered % AEM_SLOTS])) <= 0)
+		return got;
 	aem_store(&in->page->answered, ++in->answered);
 	if (aem_load(&in->page->supervisor_sleeps) &&
 	    __atomic_exchange_n(&in->page->supervisor_sleeps, 0, __ATOMIC_SEQ_CST) &&
@@ -702,6 +797,85 @@ static inline int aem_tell(struct aem_inbox *in, int outcome)
 	if (in->memory && in->memory->free)
 		in->memory->free(in->memory, (void *)in->block, in->block_size);
 	return 1;
+}
+
+/* aem_call calls the handler. Its event's descriptor is not for later. */
+static inline int aem_call(struct aem_inbox *in, aem_handler *f, void *ctx)
+{
+	int outcome = f(&in->event, ctx);
+
+	if (in->event.fd >= 0)
+		close(in->event.fd);
+	return outcome;
+}
+
+/* aem_live is the life of a zygote's child: section 10. It returns the child's exit status. */
+static inline int aem_live(struct aem_inbox *in, aem_handler *f, void *ctx)
+{
+	struct aem_header born;
+	struct {
+		struct aem_header header;
+		struct aem_answer answer;
+	} message;
+	const pid_t self = getpid();
+	int i, outcome;
+
+	setsid(); /* so that what it starts can be ended with it */
+	if (aem_send(&born, AEM_KIND_BORN, 0, (uint32_t)in->number) <= 0)
+		return 1;
+	for (i = 0; i < AEM_STREAMS; i++) {
+		dup2(in->streams[i], i + 1);
+		close(in->streams[i]);
+	}
+	outcome = aem_call(in, f, ctx);
+	fflush(NULL);
+	if (getpid() != self)
+		return 0; /* the handler forked, and the fork came back too: it has no say */
+	return aem_judge(in, outcome, &message.answer) <= 0 ||
+	       aem_send(&message.header, AEM_KIND_ANSWER, sizeof message.answer, (uint32_t)in->number) <= 0;
+}
+
+/* aem_fork has a copy of the process run the event: section 10. */
+static inline int aem_fork(struct aem_inbox *in, aem_handler *f, void *ctx)
+{
+	struct aem_word unborn;
+	struct aem_child *more;
+	pid_t pid = -1;
+	int i;
+
+	if (in->child_count == in->child_room) {
+		more = (struct aem_child *)realloc(in->children, (in->child_room + AEM_SLOTS) * sizeof *more);
+		if (!more)
+			return aem_broken("make room for child", strerror(errno));
+		in->children = more;
+		in->child_room += AEM_SLOTS;
+	}
+	fflush(NULL); /* or each child would write it again */
+	if ((pid = fork()) == 0)
+		_exit(aem_live(in, f, ctx));
+	unborn.word = errno;
+	for (i = 0; i < AEM_STREAMS; i++) {
+		close(in->streams[i]);
+		in->streams[i] = -1;
+	}
+	if (in->event.fd >= 0)
+		close(in->event.fd);
+	if (pid < 0)
+		return aem_send(&unborn.header, AEM_KIND_UNBORN, sizeof unborn.word, (uint32_t)in->number);
+	in->children[in->child_count].number = (uint32_t)in->number;
+	in->children[in->child_count++].pid = pid;
+	return 1;
+}
+
+/* aem_warn_of_threads tells who calls fork that there are threads which a copy has not. */
+static inline void aem_warn_of_threads(void)
+{
+	struct stat tasks; /* each is a folder, beside the two that every folder has */
+
+	if (stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 3)
+		fprintf(stderr, "aem: this zygote has %lu threads and its copies will have one: "
+				"a lock that another holds at a fork is never let go in the copy\n",
+			(unsigned long)tasks.st_nlink - 2);
 }
 
 static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_memory *m)
@@ -719,13 +893,13 @@ static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_m
 			: "arena.alloc is \"app\": the program has to say where events land (aem_run_in)\n", stderr);
 		return 1;
 	}
-	for (ok = aem_start(&in, n, m); ok > 0 && (ok = aem_take(&in)) > 0;) {
-		int outcome = f(&in.event, ctx);
-		if (in.event.fd >= 0)
-			close(in.event.fd);
-		ok = aem_tell(&in, outcome);
-	}
+	if ((ok = aem_start(&in, n, m)) > 0 && in.zygote)
+		aem_warn_of_threads();
+	while (ok > 0 && (ok = aem_take(&in)) > 0)
+		ok = in.zygote ? aem_fork(&in, f, ctx) : aem_tell(&in, aem_call(&in, f, ctx));
 	free(in.fate.reply);
+	free(in.children);
+	free(in.copy);
 	return ok < 0 ? 1 : 0;
 }
 

@@ -16,6 +16,7 @@ docs/abi.md says all that passes between a handler and the supervisor; section n
 
 import contextlib
 import ctypes
+import gc
 import mmap
 import os
 import select
@@ -120,6 +121,10 @@ def run(function, ahead=1, memory=None):
     supervisor write up to so many events, 1 to 64, ahead of the one that the function has. memory says where they land.
     Where the program was not started by aem-exec it exits with status 2, where the supervisor cannot be understood with
     status 1.
+
+    With life = "zygote" each call is made in a copy of the process, by os.fork: the function finds all as the program
+    left it when it called run, and what it changes ends with it. Only the thread that called run is in the copy; a lock
+    that another holds at that moment is never let go there. What atexit registered is not called in the copy.
     """
     if os.environ.pop("AEM_ABI", None) != "1":
         print("not started by aem-exec: AEM_ABI is not 1 (name this program in a handler's exec, "
@@ -135,16 +140,34 @@ def run(function, ahead=1, memory=None):
         inbox.stop_on_term()
         inbox.confine()
         inbox.greet()
+        if inbox.zygote:
+            _warn_of_threads()
+            gc.collect()
+            gc.freeze()  # what is there by now: the collector would write to it in each copy, and so copy it
         while True:
             event = inbox.take()
-            outcome = _judge(function, event)
-            event._end()
-            inbox.answer(event._number, *outcome)
+            if inbox.zygote:
+                inbox.fork(function, event)
+            else:
+                inbox.answer(event._number, *_call(function, event))
     except (_End, BrokenPipeError, ConnectionResetError):
         pass
     except _Broken as e:
         print("aem:", e, file=sys.stderr)
         sys.exit(1)
+
+
+def _call(function, event):
+    outcome = _judge(function, event)
+    event._end()
+    return outcome
+
+
+def _warn_of_threads():
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        print(f"aem: this zygote has {threads} threads and its copies will have one: a lock that another holds at a fork "
+              "is never let go in the copy", file=sys.stderr)
 
 
 def _judge(function, event):
@@ -186,8 +209,9 @@ class _Broken(Exception):
 
 
 _CHANNEL, _PAGE, _WAITER, _ANSWERS, _ARENA, _FILTER = 3, 4, 5, 6, 7, 8
-_HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY, _GROW, _ALLOC, _PLACE = 1, 2, 3, 4, 5, 6, 7, 12, 13
-_HELLO_ALLOC, _HELLO_FILTERED = 2, 4  # flags
+_HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY, _GROW = 1, 2, 3, 4, 5, 6, 7
+_BORN, _ANSWER, _ENDED, _UNBORN, _ALLOC, _PLACE = 8, 9, 10, 11, 12, 13
+_HELLO_ZYGOTE, _HELLO_ALLOC, _HELLO_FILTERED = 1, 2, 4  # flags
 _DONE, _RETRY, _FAIL = 1, 2, 3
 _MAGIC, _BLOCK_MAGIC = 0x314D4541, 0x454D4541
 _WAIT_CHANNEL = 2
@@ -205,6 +229,8 @@ _PAGE_HEADER = struct.Struct("<IHHIIIII")
 _ENTRY = struct.Struct("<QII")
 _BLOCK = struct.Struct("<IIQQQQqqIIIIIIQQ")
 _NEED = struct.Struct("<QQ")
+_FATE = struct.Struct("<QQQQQ")
+_WORD = struct.Struct("<Q")
 
 _HUGE_PAGE = 2 << 20
 _MADV_POPULATE_WRITE = 23  # linux/mman.h, Linux 5.14
@@ -246,9 +272,13 @@ def _read_facts(b, count):
 
 
 class _Inbox:
-    """The handler's end: sections 1 to 6."""
+    """The handler's end: sections 1 to 6, and 10."""
 
     def __init__(self, arena_size, in_flight, memory):
+        self.shared = os.environ.get("AEM_COPY") == "shared"
+        self.zygote = os.environ.get("AEM_LIFE") == "zygote"
+        self.children = {}  # pids by the numbers of their events
+        self.streams = None  # what the next child is to write to
         for fd in (_CHANNEL, _PAGE, _WAITER, _ANSWERS):
             os.set_inheritable(fd, False)
         self.channel = socket.socket(fileno=_CHANNEL)
@@ -261,9 +291,13 @@ class _Inbox:
         self.answers = memoryview(self.page)[_ANSWER_RING:].cast("Q")
         self.taken = self.answered = 0  # the page has them modulo 2^32
         # A descriptor that is not used yet: an event's, or a shared arena's.
-        self.passed = _ARENA if os.environ.get("AEM_COPY") == "shared" else None
+        self.passed = _ARENA if self.shared else None
         self.ending = self.stopped = False
-        self.in_flight, self.memory, self.flags = in_flight, memory, _HELLO_ALLOC if memory else 0
+        self.memory = memory
+        self.flags = (_HELLO_ZYGOTE if self.zygote else 0) | (_HELLO_ALLOC if memory else 0)
+        self.in_flight = _SLOTS if self.zygote else in_flight
+        if self.zygote:
+            self.page.madvise(mmap.MADV_DONTFORK)  # a child has nothing to do there
         self.wish = arena_size  # the size of the arena that is wanted
         if memory and memory.arena and self.passed is None:
             self.use_arena(memory.arena)
@@ -291,6 +325,8 @@ class _Inbox:
             mapping.madvise(_MADV_POPULATE_WRITE, skip, size)
         except OSError as e:
             raise _Broken(f"make arena: {e}") from None
+        if self.zygote and self.shared:
+            mapping.madvise(mmap.MADV_DONTFORK)  # a child has a copy of its event
         self.address, self.arena = address + skip, memoryview(mapping)[skip:skip + size]
         if self.memory:
             self.memory.arena = self.arena
@@ -380,7 +416,7 @@ class _Inbox:
     def open(self):
         """Takes the oldest published event."""
         offset, size, flags = _ENTRY.unpack_from(self.page, _ENTRIES + self.taken % _SLOTS * _ENTRY.size)
-        while flags & 1 and self.passed is None:
+        while self.streams is None if self.zygote else flags & 1 and self.passed is None:
             self.receive()
         self.taken += 1
         self.words[_TAKEN] = self.taken & 0xFFFFFFFF
@@ -388,16 +424,81 @@ class _Inbox:
         if self.memory:
             offset -= self.address
             self.block = offset, size
-        return Event(self.arena[offset:offset + size], fd)
+        block = self.arena[offset:offset + size]
+        if self.zygote and self.shared:
+            block = memoryview(bytes(block))  # that a copy of the process has a copy of
+        return Event(block, fd)
 
-    def answer(self, number, outcome, delay, text, reply):
-        """Tells the fate of an event: section 6. Its memory is the supervisor's again."""
+    def fork(self, function, event):
+        """Has a copy of the process run an event: section 10."""
+        sys.stdout.flush()  # or each copy would write it again
+        sys.stderr.flush()
+        streams, self.streams = self.streams, None
+        try:
+            pid = os.fork()
+        except OSError as e:
+            self.send(_UNBORN, event._number & 0xFFFFFFFF, _WORD.pack(e.errno))
+        else:
+            if pid == 0:
+                self.live(function, event, streams)
+            self.children[event._number & 0xFFFFFFFF] = pid
+        for fd in streams:
+            os.close(fd)
+        event._end()
+
+    def live(self, function, event, streams):
+        """The life of a copy. It ends here, whatever happens, and nothing of the program's own end is done in it."""
+        status = 1
+        try:
+            me = os.getpid()
+            os.setsid()  # so that what it starts can be ended with it
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self.send(_BORN, event._number & 0xFFFFFFFF, b"")
+            for to, fd in enumerate(streams, 1):
+                os.dup2(fd, to)
+                os.close(fd)
+            outcome = _call(function, event)
+            sys.stdout.flush()
+            if os.getpid() == me:  # else the function forked, and the fork came back too: it has no say
+                self.send(_ANSWER, event._number & 0xFFFFFFFF, self.fate(event._number, *outcome))
+            status = 0
+        except SystemExit as e:
+            if isinstance(e.code, int) or e.code is None:
+                status = e.code or 0
+            else:
+                print(e.code, file=sys.stderr)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the supervisor is gone
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(status & 0xFF)
+
+    def bury(self, number):
+        """Waits for a copy that has ended, and tells how it did: section 10."""
+        try:
+            status = os.waitpid(self.children.pop(number), 0)[1]
+        except (KeyError, OSError) as e:
+            raise _Broken(f"wait for the process of event {number}: {e!r}") from None
+        self.send(_ENDED, number, _WORD.pack(status))
+
+    def fate(self, number, outcome, delay, text, reply):
+        """Sends what is said beside an outcome, and packs the answer that follows it: section 6."""
         if text:
             self.send(_ERROR, number & 0xFFFFFFFF, text)
         for start in range(0, len(reply), _MAX_BODY):
             self.send(_REPLY, number & 0xFFFFFFFF, reply[start:start + _MAX_BODY])
+        return _FATE.pack(number, outcome | delay << 32, len(text), len(reply), 0)
+
+    def answer(self, number, *outcome):
+        """Tells the fate of an event on the page: section 6. Its memory is the supervisor's again."""
+        fate = _FATE.unpack(self.fate(number, *outcome))
         at = self.answered % _SLOTS * 5
-        for i, word in enumerate((number, outcome | delay << 32, len(text), len(reply))):
+        for i, word in enumerate(fate):
             self.answers[at + i] = word
         self.answered += 1
         _fence()
@@ -415,7 +516,7 @@ class _Inbox:
 
     def receive(self):
         """Waits for one message, keeps what it brings, and returns its kind."""
-        message, fds, _, _ = socket.recv_fds(self.channel, _MESSAGE.size + _SLOTS * _NEED.size, 1, socket.MSG_CMSG_CLOEXEC)
+        message, fds, _, _ = socket.recv_fds(self.channel, _MESSAGE.size + _SLOTS * _NEED.size, 3, socket.MSG_CMSG_CLOEXEC)
         if not message:
             raise _End
         if len(message) < _MESSAGE.size:
@@ -424,8 +525,12 @@ class _Inbox:
         self.body = message[_MESSAGE.size:]
         if (magic, version, size) != (_MAGIC, 1, len(self.body)):
             raise _Broken("read message: not one of ABI 1")
+        if self.zygote and kind == _DESCRIPTOR:
+            self.streams, fds = fds[:2], fds[2:]
         if fds:
             self.passed = fds[0]
+        if self.zygote and kind == _ENDED:
+            self.bury(self.number)
         if kind == _STOP:
             self.ending = True
         return kind

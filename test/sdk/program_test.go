@@ -32,11 +32,13 @@ var built, builtErr = os.MkdirTemp("", "aem-sdk-test-")
 
 // compiled are the C programs by their source, each compiled when a test first wants it.
 var compiled = map[string]func() (string, error){
-	"testdata/tell.c":                       compile("testdata/tell.c", "cc", "-std=c99", "-pedantic"),
-	"../../examples/handlers/echo-c/echo.c": compile("../../examples/handlers/echo-c/echo.c", "cc"),
-	spool:                                   compile(spool, "cc"),
-	confinedC:                               compile(confinedC, "cc"),
-	halfConfinedC:                           compile(halfConfinedC, "cc"),
+	"testdata/tell.c":                         compile("testdata/tell.c", "cc", "-std=c99", "-pedantic"),
+	"testdata/egg.c":                          compile("testdata/egg.c", "cc", "-pthread"),
+	"../../examples/handlers/echo-c/echo.c":   compile("../../examples/handlers/echo-c/echo.c", "cc"),
+	"../../examples/handlers/prime-c/prime.c": compile("../../examples/handlers/prime-c/prime.c", "cc"),
+	spool:         compile(spool, "cc"),
+	confinedC:     compile(confinedC, "cc"),
+	halfConfinedC: compile(halfConfinedC, "cc"),
 }
 
 // confinedC is what confined is in C, and halfConfinedC a liar.
@@ -63,7 +65,7 @@ type language struct {
 
 var (
 	c      = language{"c", []aemtest.Feature{aemtest.CC}, cCommand}
-	python = language{"python", []aemtest.Feature{aemtest.Python}, interpreter("python3")}
+	python = language{"python", []aemtest.Feature{aemtest.Python}, pythonCommand}
 	perl   = language{"perl", []aemtest.Feature{wholePerl}, interpreter("perl")}
 )
 
@@ -90,6 +92,19 @@ func interpreter(program string) func(testing.TB, string) []string {
 		return []string{path, absolute(t, source)}
 	}
 }
+
+// pythonCommand names the interpreter itself: what PATH has may be a script that looks for it.
+func pythonCommand(t testing.TB, source string) []string {
+	t.Helper()
+	path, err := realPython()
+	check(t, err)
+	return []string{path, absolute(t, source)}
+}
+
+var realPython = sync.OnceValues(func() (string, error) {
+	path, err := exec.Command("python3", "-c", "import sys; print(sys.executable, end='')").Output()
+	return string(path), err
+})
 
 // environment lets Python find the SDK, and leave no files beside it.
 func environment(t testing.TB) map[string]string {

@@ -39,13 +39,33 @@ func handler(t *testing.T, life executor.Life, command []string) executor.Spec {
 // client is a client of a supervisor that runs.
 type client struct {
 	*control.Client
-	t *testing.T
+	t   *testing.T
+	log *logBuffer
+	dir string // where the control socket is
+}
+
+// logBuffer is the log of a supervisor.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // run runs a supervisor with one app, a, of one event, e, and its handler, until the test ends.
 func run(t *testing.T, src source.Spec, h executor.Spec, changes ...func(*supervisor.App)) client {
 	t.Helper()
-	var log strings.Builder // written by one goroutine of the supervisor, read when that ended
+	log := new(logBuffer)
 	ready := make(chan struct{})
 	dir := t.TempDir()
 	app := supervisor.App{
@@ -59,7 +79,7 @@ func run(t *testing.T, src source.Spec, h executor.Spec, changes ...func(*superv
 	}
 	s, err := supervisor.New(supervisor.Options{
 		RuntimeDir: dir, StateDir: t.TempDir(), Grace: patience, DeadLetters: 100, Control: supervisor.Control{Mode: 0o600},
-		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Logger: slog.New(slog.NewTextHandler(log, nil)),
 		Ready:  func(int, int, string) { close(ready) },
 		Apps:   []supervisor.App{app},
 	})
@@ -73,14 +93,14 @@ func run(t *testing.T, src source.Spec, h executor.Spec, changes ...func(*superv
 			t.Errorf("run: %v", err)
 		}
 		if t.Failed() {
-			t.Logf("log:\n%s", log.String())
+			t.Logf("log:\n%s", log)
 		}
 	})
 	<-ready
 	c, err := control.Dial(dir)
 	check(t, err)
 	t.Cleanup(func() { c.Close() })
-	return client{c, t}
+	return client{c, t, log, dir}
 }
 
 // ask sends a request and reads its reply.
@@ -135,7 +155,7 @@ func TestEcho_R085_R090(t *testing.T) {
 		language
 		source string
 	}{{c, "../../examples/handlers/echo-c/echo.c"}, {python, "../../examples/handlers/echo-py/echo.py"}} {
-		for _, life := range []executor.Life{executor.Cold, executor.Capsule, executor.Resident} {
+		for _, life := range []executor.Life{executor.Cold, executor.Capsule, executor.Resident, executor.Zygote} {
 			t.Run(example.name+"/"+string(life), func(t *testing.T) {
 				aemtest.Require(t, example.needs...)
 				addr := freeAddress(t)
@@ -191,10 +211,19 @@ func echo(addr, text string) error {
 	return err
 }
 
+// eachLife runs a test with the teller of each language as a resident, and as a zygote.
+func eachLife(t *testing.T, test func(t *testing.T, teller []string, life executor.Life)) {
+	forEach(t, func(t *testing.T, teller []string) {
+		for _, life := range []executor.Life{executor.Resident, executor.Zygote} {
+			t.Run(string(life), func(t *testing.T) { test(t, teller, life) })
+		}
+	})
+}
+
 // TestFatesInBooks_R092 has handlers in each language decide what becomes of their events.
 func TestFatesInBooks_R092(t *testing.T) {
-	forEach(t, func(t *testing.T, teller []string) {
-		client := run(t, source.Topic{Name: "a/e"}, handler(t, executor.Resident, teller))
+	eachLife(t, func(t *testing.T, teller []string, life executor.Life) {
+		client := run(t, source.Topic{Name: "a/e"}, handler(t, life, teller))
 		begin := time.Now()
 		for _, data := range []string{"done", "third", "second"} {
 			if fate := client.emit([]byte(data)); fate.Outcome != "done" {

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use Compress::Zlib ();
 use Fcntl qw(F_SETFD FD_CLOEXEC);
+use IO::Handle;
 use POSIX ();
 
 # System calls of x86-64 and arm64 (asm/unistd.h); epoll_wait is epoll_pwait there.
@@ -13,7 +14,10 @@ my ($MMAP, $MUNMAP, $MADVISE, $EPOLL_PWAIT, $RECVMSG, $FUTEX, $GETTID) =
 
 my ($CHANNEL, $PAGE, $WAITER, $ANSWERS) = (3, 4, 5, 6);                                   # section 1
 my ($HEAD, $TAKEN, $ANSWERED, $HANDLER_SLEEPS, $SUPERVISOR_SLEEPS) = (64, 128, 132, 192, 256); # section 2
-my ($HELLO, $NONCE, $DESCRIPTOR, $ERROR, $STOP, $REPLY, $GROW, $ALLOC, $PLACE) = (1 .. 7, 12, 13); # section 3
+my ($HELLO, $NONCE, $DESCRIPTOR, $ERROR, $STOP, $REPLY, $GROW) = (1 .. 7);                # section 3
+my ($BORN, $ANSWER, $ENDED, $UNBORN, $ALLOC, $PLACE) = (8 .. 13);                         # sections 9 and 10
+my $zygote = ($ENV{AEM_LIFE} // '') eq 'zygote';
+my $shared = ($ENV{AEM_COPY} // '') eq 'shared';
 my ($DONE, $RETRY, $FAIL) = (1, 2, 3);
 my ($SET, $ADD) = (0, 1); # FUTEX_OP_SET, FUTEX_OP_ADD: man 2 futex
 
@@ -47,6 +51,7 @@ my ($channel, $file, $waiter, $answers) = map { open_fd('+<', $_) } $CHANNEL, $P
 # The page: PROT_READ|PROT_WRITE, MAP_SHARED.
 my $page = sys('mmap', $MMAP, 0, 4096, 3, 1, $PAGE, 0);
 my ($magic, $version, undef, $page_size) = unpack 'LSSL', peek($page, 12);
+sys('madvise', $MADVISE, $page, 4096, 10) if $zygote; # MADV_DONTFORK
 die "the control page is not of ABI 1\n" if $magic != 0x314d4541 || $version != 1 || $page_size != 4096;
 
 # atomic sets a word of the page to a number, or adds that to it, and is a barrier: FUTEX_WAKE_OP is the kernel's way of
@@ -88,12 +93,20 @@ sub tell_supervisor {
 }
 
 my ($passed, $ending, $number, $body) = (undef, 0);
+my ($streams, %children); # what the next child writes to; pids by the numbers of their events
 
-# receive waits for one message: struct msghdr of 56 bytes, one iovec, room for one descriptor (man 2 recvmsg).
+# bury waits for a child that has ended, and tells how it did.
+sub bury {
+    my ($number) = @_;
+    waitpid(delete $children{$number} // die("no child has event $number\n"), 0) > 0 or die "waitpid: $!\n";
+    tell_supervisor($ENDED, $number, pack 'LL', $?, 0);
+}
+
+# receive waits for one message: struct msghdr of 56 bytes, one iovec, room for three descriptors (man 2 recvmsg).
 sub receive {
-    my ($message, $control) = (pack('x1040'), pack('x24'));
+    my ($message, $control) = (pack('x1040'), pack('x32'));
     my $iovec = pack 'PQ', $message, 1040;
-    my $header = pack 'QQPQPQQ', 0, 0, $iovec, 1, $control, 24, 0;
+    my $header = pack 'QQPQPQQ', 0, 0, $iovec, 1, $control, 32, 0;
     my $got = syscall $RECVMSG, $CHANNEL, $header, 0x40000000; # MSG_CMSG_CLOEXEC
     return 0 if $got == -1 && $!{EINTR};
     exit 0 if $got <= 0;
@@ -101,7 +114,11 @@ sub receive {
     ($magic, $version, $kind, $size, $number) = unpack 'LSSLL', $message;
     die "a message that is not of ABI 1\n" if $got != 16 + $size || $magic != 0x314d4541 || $version != 1;
     $body = substr $message, 16, $size;
-    $passed = unpack 'x16 l', $control if unpack 'Q', $control; # the length of what came with it
+    my $length = unpack 'Q', $control; # of what came with it
+    my @fds = $length ? unpack 'x16 l' . ($length - 16) / 4, $control : ();
+    $streams = [splice @fds, 0, 2] if $zygote && $kind == $DESCRIPTOR;
+    $passed = $fds[0] if @fds;
+    bury($number) if $zygote && $kind == $ENDED;
     $ending = 1 if $kind == $STOP;
     return $kind;
 }
@@ -118,14 +135,14 @@ sub hello {
     POSIX::close($passed) if defined $passed;
     $passed = undef;
     sys('madvise', $MADVISE, $arena, $arena_size, 23);
-    tell_supervisor($HELLO, 0, pack 'QQLLLL', $arena, $arena_size, $$, syscall($GETTID), $ARGV[0] // 1, $app << 1);
+    sys('madvise', $MADVISE, $arena, $arena_size, 10) if $zygote && $shared;
+    tell_supervisor($HELLO, 0, pack 'QQLLLL', $arena, $arena_size, $$, syscall($GETTID), $zygote ? 64 : $ARGV[0] // 1,
+        ($zygote ? 1 : 0) | $app << 1);
     while ((my $kind = receive()) != $NONCE) { exit 0 if $kind == $STOP }
     tell_supervisor($NONCE, 0, peek($arena, 16));
 }
 
-if (($ENV{AEM_COPY} // '') eq 'shared') {
-    $passed = 7;
-}
+$passed = 7 if $shared;
 hello($ENV{AEM_ARENA_SIZE} // 1 << 20);
 
 # place is section 9. Each block lies where the one before ended, its data at a page; all is free again when every event
@@ -183,24 +200,57 @@ my %commands = (
     },
 );
 
+# run runs an event, sends what is said of it, and returns the answer.
+sub run {
+    my ($e) = @_;
+    my $command = $commands{ $e->{data} }
+        || ($e->{data} =~ /^=/ ? sub { ($DONE, 0, '', $e->{data}) } : undef)
+        || sub { ($FAIL, 0, sprintf '%d %08x', length $e->{data}, Compress::Zlib::crc32($e->{data})) };
+    my ($outcome, $delay, $text, $reply) = $command->($e);
+    $_ //= '' for $text, $reply;
+    tell_supervisor($ERROR, $e->{number} % 2**32, $text) if length $text;
+    tell_supervisor($REPLY, $e->{number} % 2**32, $_) for unpack '(a4096)*', $reply;
+    return pack 'QLLLLQQ', $e->{number}, $outcome, $delay // 0, length $text, 0, length $reply, 0;
+}
+
+# copy has a copy of the process run an event: section 10. The event's data is Perl's own by now, whatever the arena is.
+sub copy {
+    my ($e) = @_;
+    my $number = $e->{number} % 2**32;
+    my @fds = @$streams;
+    $streams = undef;
+    $_->flush for *STDOUT{IO}, *STDERR{IO};
+    my $pid = fork;
+    if (defined $pid && $pid == 0) {
+        $SIG{TERM} = 'DEFAULT';
+        POSIX::sigprocmask(POSIX::SIG_UNBLOCK(), $term);
+        POSIX::setsid();
+        tell_supervisor($BORN, $number, '');
+        POSIX::dup2($fds[$_], $_ + 1), POSIX::close($fds[$_]) for 0, 1;
+        my $answer = run($e);
+        $_->flush for *STDOUT{IO}, *STDERR{IO};
+        tell_supervisor($ANSWER, $number, $answer);
+        POSIX::_exit(0);
+    }
+    defined $pid ? $children{$number} = $pid : tell_supervisor($UNBORN, $number, pack 'LL', $! + 0, 0);
+    POSIX::close($_) for @fds, $e->{fd} // ();
+}
+
 # Sections 5 and 6.
 my ($taken, $answered) = (0, 0);
 until (stopped()) {
     if (word($HEAD) != $taken % 2**32) {
         my ($offset, $size, $flags) = unpack 'QLL', peek($page + 512 + $taken % 64 * 16, 16);
-        receive() while $flags & 1 && !defined $passed;
+        receive() while $zygote ? !$streams : $flags & 1 && !defined $passed;
         my $e = event($app ? $offset : $arena + $offset);
         ($e->{fd}, $passed) = ($passed, undef);
         $taken++;
         atomic($ADD, $TAKEN, 1);
-        my $command = $commands{ $e->{data} }
-            || ($e->{data} =~ /^=/ ? sub { ($DONE, 0, '', $e->{data}) } : undef)
-            || sub { ($FAIL, 0, sprintf '%d %08x', length $e->{data}, Compress::Zlib::crc32($e->{data})) };
-        my ($outcome, $delay, $text, $reply) = $command->($e);
-        $_ //= '' for $text, $reply;
-        tell_supervisor($ERROR, $e->{number} % 2**32, $text) if length $text;
-        tell_supervisor($REPLY, $e->{number} % 2**32, $_) for unpack '(a4096)*', $reply;
-        put(1536 + $answered % 64 * 40, pack 'QLLLLQQ', $e->{number}, $outcome, $delay // 0, length $text, 0, length $reply, 0);
+        if ($zygote) {
+            copy($e);
+            next;
+        }
+        put(1536 + $answered % 64 * 40, run($e));
         $answered++;
         atomic($ADD, $ANSWERED, 1);
         if (word($SUPERVISOR_SLEEPS)) {
