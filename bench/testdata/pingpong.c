@@ -1,7 +1,7 @@
-// The client of echo servers: it keeps connections, and has one message of 64 bytes on its way on each. A sample is from a
-// message's being sent to its coming back.
+// The client of echo servers: it keeps connections, and has one message of 64 bytes on its way on each, and beside them
+// idle ones. A sample is from a message's being sent to its coming back.
 //
-//	pingpong PORT CONNECTIONS
+//	pingpong PORT CONNECTIONS IDLE
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,22 +60,34 @@ static int pong(struct connection *c)
 	return c->got == MESSAGE;
 }
 
+static int dial(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof *to) < 0)
+		fail("pingpong: connect");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
-	int connections = argc == 3 ? atoi(argv[2]) : 0, epfd = epoll_create1(EPOLL_CLOEXEC), one = 1;
+	int connections = argc == 4 ? atoi(argv[2]) : 0, epfd = epoll_create1(EPOLL_CLOEXEC);
+	struct rlimit descriptors;
 	if (connections < 1 || connections > CONNECTIONS)
 		return 2;
+	getrlimit(RLIMIT_NOFILE, &descriptors);
+	descriptors.rlim_cur = descriptors.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &descriptors);
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])), .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	for (int i = 0; i < MESSAGE; i++)
 		message[i] = i;
 	for (int i = 0; i < connections; i++) {
 		struct epoll_event e = {EPOLLIN, {.ptr = &all[i]}};
-		all[i].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (all[i].fd < 0 || connect(all[i].fd, (struct sockaddr *)&to, sizeof to) < 0)
-			fail("pingpong: connect");
-		setsockopt(all[i].fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		all[i].fd = dial(&to);
 		epoll_ctl(epfd, EPOLL_CTL_ADD, all[i].fd, &e);
 	}
+	for (int i = 0, idle = atoi(argv[3]); i < idle; i++)
+		dial(&to);
 	uint32_t n;
 	while (read(0, &n, sizeof n) == sizeof n && n <= MOST) {
 		uint32_t sent = 0, back = 0;

@@ -212,3 +212,9 @@ func MaxDescriptors() int {
 	}
 	return int(limit.Cur)
 }
+
+// SocketCookie is the kernel's number of a socket, which no other one ever has (man 7 socket, SO_COOKIE).
+func SocketCookie(fd int) (uint64, error) {
+	n, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+	return n, os.NewSyscallError("getsockopt", err)
+}
