@@ -41,9 +41,10 @@ type processes struct {
 	gone     aem.Arena  // what the arenas of processes that are gone have seen
 	busy     int        // activations with a process
 	filling  bool       // the bank of capsules is on its way to being full
-	seated   int        // zygote: children that there are, or are to be: they may outlive their activation a little
-	unborn   int        // zygote: of those, what is to be
-	misses   int        // activations that found no capsule ready, not told yet
+	lull     timing.Alarm
+	seated   int // zygote: children that there are, or are to be: they may outlive their activation a little
+	unborn   int // zygote: of those, what is to be
+	misses   int // activations that found no capsule ready, not told yet
 	tell     timing.Alarm
 	failed   int          // failures to make processes, or to keep them, until it went well for restart.reset
 	failedAt int64        // when the wait after the last of them ends
@@ -263,8 +264,8 @@ func (c *processes) rest(p *process) {
 func (c *processes) unrest(p *process) { remove(&c.idle, p) }
 
 // fill makes the processes that are to be there before their events. A bank of capsules is filled when half of it is
-// used, and then whole: the events that find the first half have no process made beside them, on the processors that
-// their handlers run on.
+// used, or in a lull, and then whole: the events that find the first half have no process made beside them, on the
+// processors that their handlers run on.
 func (c *processes) fill() {
 	if c.stopped || c.again.Set() {
 		return
@@ -282,6 +283,9 @@ func (c *processes) fill() {
 		}
 		ahead -= c.pool.queue.Len() // those that have their activation already
 		if ahead > want/2 && !c.filling {
+			if ahead < want {
+				c.work.Alarms.After(&c.lull, lullWait, c.topUp)
+			}
 			return
 		}
 	}
@@ -289,6 +293,14 @@ func (c *processes) fill() {
 		c.make(nil)
 	}
 	c.filling = ahead < want
+}
+
+// lullWait is how long no capsule is used before the bank is filled all the same.
+const lullWait = time.Second
+
+func (c *processes) topUp() {
+	c.filling = true
+	c.fill()
 }
 
 // make has the lane make a process, for activation a or ahead of any.
@@ -395,6 +407,7 @@ func (c *processes) stop() {
 	c.again.Stop()
 	c.crowded.Stop()
 	c.tell.Stop()
+	c.lull.Stop()
 	for _, p := range slices.Clone(c.idle) {
 		if p.atRest() {
 			p.end()

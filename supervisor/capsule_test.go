@@ -71,6 +71,9 @@ func TestCapsulesAreRefilledFromHalf(t *testing.T) {
 	settled(3)
 	r.emit("a/t", "")
 	settled(4)
+	r.emit("a/t", "")
+	settled(3)
+	settled(4) // in the lull
 }
 
 func TestMemoryTooSmallForItsCapsulesIsTold(t *testing.T) {

@@ -135,7 +135,7 @@ func (s *supervisor) usage(n int) usage {
 		s.settled(j.App, j.Event, n)
 	}
 	last, same := usage{}, 0
-	for deadline := time.Now().Add(patience); same < 10; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); same < 75; time.Sleep(20 * time.Millisecond) { // longer than the lull before capsules are refilled
 		now := s.usageNow()
 		if same++; now.descriptors != last.descriptors {
 			same = 0
