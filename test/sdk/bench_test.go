@@ -9,25 +9,34 @@ import (
 )
 
 // BenchmarkRoundTrip is one event to a resident handler that sleeps, and its answer back to us, who sleep too; 64 of them
-// at once need no waking in between. To be compared with BenchmarkRoundTrip of the package handler.
+// at once need no waking in between. To be compared with BenchmarkRoundTrip of the package handler. With /app the handler
+// says first where they land.
 func BenchmarkRoundTrip(b *testing.B) {
 	for _, teller := range tellers {
-		for _, events := range []int{1, 64} {
-			b.Run(teller.name+map[int]string{1: "/one", 64: "/batch"}[events], func(b *testing.B) {
+		for _, way := range []struct {
+			name   string
+			events int
+			app    bool
+		}{{"one", 1, false}, {"batch", 64, false}, {"one/app", 1, true}, {"batch/app", 64, true}} {
+			b.Run(teller.name+"/"+way.name, func(b *testing.B) {
 				aemtest.Require(b, teller.needs...)
 				runtime.LockOSThread()
 				defer runtime.UnlockOSThread()
-				a := ready(b, append(teller.command(b, teller.source), "64"), arena(1<<20))
-				blocks := make([]directcopy.Block, events)
+				command := append(teller.command(b, teller.source), "64")
+				if way.app {
+					command = append(command, "made")
+				}
+				a := ready(b, command, directcopy.Options{ArenaSize: 1 << 20, AppAlloc: way.app})
+				blocks := make([]directcopy.Block, way.events)
 				for i := range blocks {
 					blocks[i] = said("done")
 				}
 				var answers []directcopy.Answer
 				for b.Loop() {
 					a.Put(-1, blocks...)
-					answers = a.Answered(answers, events)
+					answers = a.Answered(answers, way.events)
 				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*events), "ns/event")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*way.events), "ns/event")
 			})
 		}
 	}
