@@ -74,7 +74,7 @@ aem.toml:16: app.web.limits.queue_bytes: want a size like "64MiB"
 aem.toml:17: app.web.limits.cpuset: "0..3": want numbers and ranges of them, like "0-1,4"
 aem.toml:19: app.web.policy.seccomp: want default, handler, none or a path with a slash, like "./seccomp.json"
 aem.toml:20: app.web.handler.hello: handover is missing (direct: uses our SDK; socket: the connection on stdin and stdout; stdin: the event as JSON; data: its bytes; none)
-aem.toml:21: app.web.handler.hello.exec: unknown fact {piid} (did you mean id?)
+aem.toml:21: app.web.handler.hello.exec: unknown fact {piid} (did you mean pid?)
 aem.toml:22: app.web.handler.hello.timeout: want a duration like "2s"
 aem.toml:23: app.web.handler.hello.life: "capsul" is not one of cold, capsule, resident, zygote (did you mean capsule?)
 aem.toml:24: app.web.handler.hello: unknown key "retires" (did you mean retries?)

@@ -106,6 +106,8 @@ func (d *decoder) source(a *app, e *event) {
 		d.framing(a, e)
 	case closeType:
 		d.ended(a, e)
+	case exitType:
+		d.exit(e)
 	case "topic":
 		if e.topic.Name == "" {
 			e.topic.Name = e.Name

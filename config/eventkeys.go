@@ -26,6 +26,7 @@ type event struct {
 	state    source.State
 	topic    source.Topic
 	file     source.File
+	exit     source.ProcessExit
 	notice   source.Notice
 }
 
@@ -79,7 +80,7 @@ func eventTypes(e *event) []eventType {
 		{name: "topic", doc: "Somebody emits.", spec: func() source.Spec { return e.topic }, keys: slices.Concat([]key{
 			{"topic", text(&e.topic.Name), nil, "`NAME` of this app or `APP/NAME`. Default: the event's name."},
 		}, reserved("from", "share", "retain"))},
-		{name: "process.exit", facts: []string{"pid"}, keys: reserved("pid", "pidfile", "exe", "cgroup")},
+		exitEvent(e),
 		{name: "file", doc: "Something happens to the entries of a directory, or to one file.", spec: func() source.Spec { return e.file },
 			rules: needs("path"), keys: []key{
 				{"path", text(&e.file.Path), nil, "The directory, or one file, which need not be there yet. Relative to this file. Required."},

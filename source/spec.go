@@ -68,6 +68,8 @@ func Check(s Spec) error {
 		return s.check()
 	case File:
 		return s.check()
+	case ProcessExit:
+		return s.check()
 	case Accept:
 		return s.check()
 	case Ready:

@@ -28,7 +28,20 @@ type Field struct {
 
 // Types is the table.
 func Types() []Type {
-	return []Type{timerType, acceptType, readyType, readType, closeType, stateType, topicType, limitType, failedType, agentType, fileType}
+	return []Type{
+		timerType,
+		acceptType,
+		readyType,
+		readType,
+		closeType,
+		stateType,
+		topicType,
+		exitType,
+		fileType,
+		limitType,
+		failedType,
+		agentType,
+	}
 }
 
 // Common are the facts of every type.

@@ -12,6 +12,7 @@ import (
 // Errors that callers branch on.
 const (
 	EAGAIN       = unix.EAGAIN
+	ENOBUFS      = unix.ENOBUFS
 	ECONNREFUSED = unix.ECONNREFUSED
 	EADDRINUSE   = unix.EADDRINUSE
 )

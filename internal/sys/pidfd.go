@@ -132,3 +132,35 @@ func waitid(pidfd, options int) (siginfo, error) {
 		}
 	}
 }
+
+// pidfdInfo is struct pidfd_info (linux/pidfd.h, as of its first version, PIDFD_INFO_SIZE_VER0).
+type pidfdInfo struct {
+	mask, cgroup    uint64
+	pid, tgid, ppid uint32
+	_               [8]uint32 // uids and gids
+	exitCode        int32
+}
+
+var _ [64]byte = [unsafe.Sizeof(pidfdInfo{})]byte{}
+
+const (
+	pidfdGetInfo  = 3<<30 | unsafe.Sizeof(pidfdInfo{})<<16 | 0xff<<8 | 11 // PIDFD_GET_INFO, _IOWR(0xFF, 11, struct pidfd_info)
+	pidfdInfoExit = 1 << 3                                                // PIDFD_INFO_EXIT, Linux 6.15
+)
+
+// PidfdExit tells how the process of a pidfd ended, be it a child or not, once its parent has waited for it; ok is
+// false before that. Its error says that the kernel does not tell (PIDFD_GET_INFO, Linux 6.13).
+func PidfdExit(pidfd int) (exit Exit, ok bool, err error) {
+	info := pidfdInfo{mask: pidfdInfoExit}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(pidfd), pidfdGetInfo, uintptr(unsafe.Pointer(&info)))
+	switch {
+	case errno == unix.ESRCH: // it is over, and was not waited for yet
+		return Exit{}, false, nil
+	case errno != 0:
+		return Exit{}, false, errno
+	case info.mask&pidfdInfoExit == 0:
+		return Exit{}, false, nil
+	}
+	exit, ok = ExitOf(uint32(info.exitCode))
+	return exit, ok, nil
+}

@@ -1,0 +1,252 @@
+package procwatch
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
+	"github.com/aem-exec/aem-exec/internal/timing"
+)
+
+const (
+	bufferBytes = 4 << 20     // of the connector: about 40,000 events that are not read yet
+	batchMost   = 256         // exits in one report
+	lookWait    = time.Second // until a file whose process is not there is read again
+	reapWait    = time.Second // until a process that its parent does not wait for is told as ended unknown how
+	answerMost  = 1 << 16     // events before the kernel's answer to our asking for them
+	recordBytes = 1 << 10     // of one message; an event takes 76
+	waitMost    = 128         // descriptors that one wait tells of
+)
+
+// Watcher watches processes for any number of views. Its methods may be called from anywhere; only Close waits.
+type Watcher struct {
+	report  func([]Exit)
+	trouble func(view uint64, err error)
+
+	epfd, bell int
+	connector  int   // 0: there is none
+	why        error // there is none
+	tracer     bool  // /proc tells us how any process ended
+
+	mu    sync.Mutex // guards what follows
+	asked []func()
+	stop  bool
+
+	done chan struct{}
+
+	// The goroutine's.
+	views     map[uint64]*view
+	processes map[int]*process // by pid
+	over      []*process       // as the connector told: reported when nothing more is heard
+	dying     []*process       // as pidfds told: until it is known how
+	batch     []Exit
+	nextLook  int64
+}
+
+// New makes a watcher and starts it. From its goroutine it calls report with exits that are the callee's until it
+// returns, and trouble with what is wrong with a view's file, nil when it is right again.
+func New(report func([]Exit), trouble func(view uint64, err error)) (*Watcher, error) {
+	w := &Watcher{report: report, trouble: trouble, tracer: canTrace()}
+	return w, w.start(connect)
+}
+
+func (w *Watcher) start(connect func() (int, error)) (err error) {
+	w.done, w.views, w.processes = make(chan struct{}), map[uint64]*view{}, map[int]*process{}
+	if w.epfd, err = sys.EpollCreate(); err != nil {
+		return fmt.Errorf("make poller: %w", err)
+	}
+	if w.bell, err = sys.Eventfd(); err == nil {
+		err = sys.EpollAdd(w.epfd, w.bell, sys.EPOLLIN, bellData)
+	}
+	if err != nil {
+		w.close()
+		return fmt.Errorf("make bell: %w", err)
+	}
+	if w.connector, w.why = connect(); w.why == nil {
+		if err = sys.EpollAdd(w.epfd, w.connector, sys.EPOLLIN, connectorData); err != nil {
+			w.close()
+			return err
+		}
+	}
+	go w.run()
+	return nil
+}
+
+// What a descriptor is known by in the epoll instance: a pidfd by its pid.
+const (
+	bellData      = 1 << 62
+	connectorData = 1 << 63
+)
+
+// Connected reports why programs and cgroups cannot be watched: the kernel tells us of single processes only.
+func (w *Watcher) Connected() error { return w.why }
+
+// Probe reports why there is no process connector for us.
+func Probe() error {
+	fd, err := connect()
+	if err == nil {
+		sys.Close(fd)
+	}
+	return err
+}
+
+// connect opens the connector and waits for its answer, which is there when the question has been sent.
+func connect() (fd int, err error) {
+	if fd, err = sys.ProcConnector(bufferBytes); err != nil {
+		return 0, fmt.Errorf("open the process connector: %w", err)
+	}
+	var b [recordBytes]byte
+	for range answerMost {
+		n, err := sys.FromKernel(fd, b[:])
+		if err != nil {
+			sys.Close(fd)
+			return 0, fmt.Errorf("ask the process connector: %w", err)
+		}
+		if r, _, err := cutRecord(b[:n]); err == nil && r.what == sys.PROC_EVENT_NONE {
+			if r.status == 0 {
+				return fd, nil
+			}
+			sys.Close(fd)
+			return 0, fmt.Errorf("ask the process connector: %w", syscall.Errno(r.status))
+		}
+	}
+	sys.Close(fd)
+	return 0, errors.New("ask the process connector: it does not answer")
+}
+
+// Watch begins a view.
+func (w *Watcher) Watch(id uint64, s Spec) { w.ask(func() { w.begin(&view{id: id, spec: s}) }) }
+
+// Unwatch ends a view. Exits that are on their way are still reported.
+func (w *Watcher) Unwatch(id uint64) { w.ask(func() { w.end(id) }) }
+
+// Wait returns when what was begun so far is watched: what ends from then on is told.
+func (w *Watcher) Wait() {
+	done := make(chan struct{})
+	w.ask(func() { close(done) })
+	<-done
+}
+
+func (w *Watcher) ask(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, f)
+	sys.EventfdAdd(w.bell) //nolint:errcheck // its counter cannot be full
+}
+
+// Close ends the watcher; nothing is reported any more when it returns.
+func (w *Watcher) Close() {
+	w.mu.Lock()
+	w.stop = true
+	sys.EventfdAdd(w.bell) //nolint:errcheck // as above
+	w.mu.Unlock()
+	<-w.done
+	w.close()
+}
+
+func (w *Watcher) close() {
+	for _, fd := range []int{w.connector, w.bell, w.epfd} {
+		if fd > 0 {
+			sys.Close(fd)
+		}
+	}
+}
+
+// run is the goroutine.
+func (w *Watcher) run() {
+	defer close(w.done)
+	defer w.letGo()
+	// A process has to be looked at before it is over. The thread ends with the goroutine.
+	runtime.LockOSThread()
+	sys.SetNice(sys.NiceLeast) //nolint:errcheck // without permission it is as urgent as others
+	var ready [waitMost]sys.EpollEvent
+	for {
+		n, err := sys.EpollWait(w.epfd, ready[:], w.patience())
+		if err != nil {
+			panic("aem: internal error: " + err.Error()) // epoll_wait refuses only what a bug can give it
+		}
+		for i := range n {
+			switch data := ready[i].Data(); data {
+			case bellData:
+				sys.EventfdClear(w.bell)
+			case connectorData:
+				w.hear()
+			default:
+				w.pidfdReady(int(data))
+			}
+		}
+		asked, stop := w.takeAsked()
+		if stop {
+			return
+		}
+		for _, f := range asked {
+			f()
+		}
+		w.due(timing.Now())
+		w.flush()
+	}
+}
+
+func (w *Watcher) takeAsked() (asked []func(), stop bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	asked, w.asked = w.asked, nil
+	return asked, w.stop
+}
+
+// letGo closes what belongs to processes.
+func (w *Watcher) letGo() {
+	for _, p := range w.processes {
+		w.unpoll(p)
+	}
+}
+
+// patience is how long nothing is due: negative, for ever.
+func (w *Watcher) patience() time.Duration {
+	next := w.nextLook
+	for _, p := range w.dying {
+		if next == 0 || p.deadline < next {
+			next = p.deadline
+		}
+	}
+	if next == 0 {
+		return -1
+	}
+	return max(0, time.Duration(next-timing.Now()))
+}
+
+// due does what has waited for its time.
+func (w *Watcher) due(now int64) {
+	for _, p := range slices.Clone(w.dying) {
+		if p.deadline <= now {
+			w.gone(p, Exit{How: Unknown, Code: -1})
+		}
+	}
+	if w.nextLook != 0 && w.nextLook <= now {
+		w.nextLook = 0
+		for _, v := range w.views {
+			if v.spec.PIDFile != "" && v.process == nil {
+				w.look(v)
+			}
+		}
+	}
+}
+
+// emit adds to the batch, and reports it when it is full.
+func (w *Watcher) emit(e Exit) {
+	if w.batch = append(w.batch, e); len(w.batch) == batchMost {
+		w.flush()
+	}
+}
+
+func (w *Watcher) flush() {
+	if len(w.batch) > 0 {
+		w.report(w.batch)
+		w.batch = w.batch[:0]
+	}
+}
