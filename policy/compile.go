@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/net/bpf"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -39,7 +38,7 @@ func Compile(p *Profile, h Host, s Stage) (*Program, error) {
 	if err := b.checkVital(s); err != nil {
 		return nil, err
 	}
-	insns := assemble(sections(b, h.Arch, p.Architectures), b.foreign)
+	insns := assemble(sections(b, h.Arch, p), b.foreign)
 	if len(insns) > sys.BPF_MAXINSNS {
 		return nil, fmt.Errorf("compile seccomp: %d instructions, and the kernel takes %d", len(insns), sys.BPF_MAXINSNS)
 	}
@@ -75,17 +74,16 @@ type span struct {
 const nobody = math.MaxUint32
 
 // sections lays out the numbers of all architectures of a profile, the native one first because it is met most.
-func sections(b *book, native Arch, listed []specs.Arch) []section {
+func sections(b *book, native Arch, p *Profile) []section {
 	own := appendSpans(nil, b, native)
 	var others []section
 	for _, a := range kernels[native] {
-		in := slices.Contains(listed, specs.Arch(a.Name()))
-		switch {
-		case a == X32 && in:
+		switch listed := p.lists(a); {
+		case a == X32 && listed:
 			own = appendSpans(own, b, X32)
 		case a == X32:
 			own = extend(own, span{first: sys.X32_SYSCALL_BIT, verdict: always(b.foreign)})
-		case in:
+		case listed:
 			others = append(others, section{a.Audit(), appendSpans(nil, b, a)})
 		}
 	}

@@ -28,7 +28,7 @@ func (c *compared) reason(x call, ours, theirs uint32) string {
 	if a == X86_64 && x.nr > sys.X32_SYSCALL_BIT { // of no architecture: beyond the numbers of both
 		a = X32
 	}
-	listed := a == c.native || slices.Contains(c.profile.Architectures, specs.Arch(a.Name())) && slices.Contains(kernels[c.native], a)
+	listed := a == c.native || c.profile.lists(a) && slices.Contains(kernels[c.native], a)
 	switch {
 	case x.audit == sys.AUDIT_ARCH_X86_64 && c.native == X86_64 && x.nr == nobody:
 		// A tracer's way to skip a call: the kernel answers itself what the tracer left (man 2 ptrace).
@@ -130,7 +130,7 @@ func callsFor(p *Profile, native Arch, r *rand.Rand) []call {
 	var calls []call
 	for _, a := range []Arch{X86_64, X86, X32, AArch64, ARM} {
 		base, most := archInfo[a].base, uint32(560)
-		if a != native && !slices.Contains(p.Architectures, specs.Arch(a.Name())) {
+		if a != native && !p.lists(a) {
 			most = 10 // all of them are answered alike
 		}
 		numbers := []uint32{base + 600, base + 0xffff, nobody, 0x7fff_ffff, 0x8000_0000, 0x3fff_ffff, 0x4000_0000}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -64,6 +65,9 @@ func (p *Profile) OCI() *specs.LinuxSeccomp {
 	}
 	return s
 }
+
+// lists reports whether a profile without conditions names an architecture.
+func (p *Profile) lists(a Arch) bool { return slices.Contains(p.Architectures, specs.Arch(a.Name())) }
 
 // rulePath is how the key of rule i is called in messages.
 func rulePath(i int) string { return fmt.Sprintf("syscalls[%d]", i) }

@@ -28,6 +28,7 @@ type app struct {
 	gauges  gauges
 	kernel  kernelLimits
 	removed aem.Counts
+	unseen  error // why calls that its policy has recorded cannot be told; nil: they are
 }
 
 // registration is what jobs were registered as: one event for one handler. Most often it has one job; a program may
@@ -85,6 +86,11 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 		Lane: lane, Loop: s, Poller: s.poller, Alarms: &s.alarms,
 		Copier: &copier{s: s}, Scribe: s.scribe, Null: int(s.null.Fd()), Log: s.log,
 		Publish: s.publishOnLoop(spec), Denied: s.denials.name, Functions: s.options.Functions,
+	}
+	if recorded(spec.Seccomp) || recorded(spec.SeccompReady) {
+		if a.unseen = s.witness(spec, lane, identity.UID); a.unseen != nil && s.options.Observer != nil {
+			return a, placed(a.unseen, "app", spec.Name, "policy.seccomp")
+		}
 	}
 	if second != nil {
 		if a.work.Second, err = executor.NewSecondFilter(second, first != nil); err != nil {

@@ -14,16 +14,20 @@ type denials struct {
 	reader *audit.Reader // nil: records cannot be read here
 	why    string        // and why not
 	log    *slog.Logger
+	count  uint64         // of records read
 	names  map[int]string // by process
 	order  []int          // of names, oldest first
+
+	witnesses map[uint32]*witness // by audit session
+	observer  *Observer           // nil: the log
 }
 
 // deniedKept bounds what is remembered: a record is asked for soon after it came.
 const deniedKept = 256
 
 // openDenials begins to read the records, where that is permitted.
-func openDenials(p *source.Poller, log *slog.Logger) (*denials, error) {
-	d := &denials{log: log, names: map[int]string{}}
+func openDenials(p *source.Poller, log *slog.Logger, o *Observer) (*denials, error) {
+	d := &denials{log: log, names: map[int]string{}, witnesses: map[uint32]*witness{}, observer: o}
 	reader, err := audit.Open()
 	if err != nil {
 		d.why = err.Error()
@@ -34,17 +38,23 @@ func openDenials(p *source.Poller, log *slog.Logger) (*denials, error) {
 	return d, err
 }
 
+// recordsPerTurn bounds how many records are read before others have their turn: a process may make them without end.
+const recordsPerTurn = 256
+
 func (d *denials) read() {
-	for {
+	for range recordsPerTurn {
 		record, ok, err := d.reader.Next()
 		if err != nil {
-			d.log.Warn("seccomp records are lost: a denied system call may stay without a name", "err", err)
+			d.lost(err)
 		}
 		if !ok {
 			return
 		}
-		if record.Signal != 0 || record.Action != sys.SECCOMP_RET_LOG {
+		d.count++
+		if record.Signal != 0 || record.Action == sys.SECCOMP_RET_TRAP {
 			d.keep(record)
+		} else if w := d.witnesses[record.Session]; w != nil {
+			w.see(&record)
 		}
 	}
 }
@@ -77,7 +87,11 @@ func (d *denials) name(pid int) (name, why string) {
 }
 
 func (d *denials) close() {
-	if d.reader != nil {
-		d.reader.Close() //nolint:errcheck // nothing was written
+	if d.reader == nil {
+		return
 	}
+	if d.observer != nil {
+		d.settle()
+	}
+	d.reader.Close() //nolint:errcheck // nothing was written
 }

@@ -52,19 +52,28 @@ func (f filters) of(spec *App) (first, second *spawn.Filter, err error) {
 }
 
 // reportTrouble says at start what a policy will not tell on this host.
-func (s *Supervisor) reportTrouble(app string, p *policy.Profile) {
+func (s *Supervisor) reportTrouble(a *app) {
+	p, name := a.spec.Seccomp, a.spec.Name
+	for _, logged := range []*policy.Profile{p, a.spec.SeccompReady} {
+		if logged != nil && logged.LogOnly {
+			s.log.Warn("policy.mode is log: no system call is denied", "app", name)
+			break
+		}
+	}
+	if a.unseen != nil {
+		s.log.Warn("system calls that the policy has recorded are in the kernel's audit log only", "app", name, "why", a.unseen)
+	}
 	switch {
-	case p == nil:
-	case p.LogOnly:
-		s.log.Warn("policy.mode is log: no system call is denied", "app", app)
-	case !ends(p, specs.ActKill, specs.ActKillThread, specs.ActKillProcess, specs.ActTrap):
+	case p == nil || p.LogOnly || !ends(p, specs.ActKill, specs.ActKillThread, specs.ActKillProcess, specs.ActTrap):
 	case s.denials.why != "":
-		s.log.Warn("denied system calls will be syscall=unknown", "app", app, "why", s.denials.why)
-	case ends(p, specs.ActTrap) && !slices.Contains(p.Flags, specs.LinuxSeccompFlagLog):
-		s.log.Warn("denied system calls will be syscall=unknown", "app", app,
+		s.log.Warn("denied system calls will be syscall=unknown", "app", name, "why", s.denials.why)
+	case ends(p, specs.ActTrap) && !hasFlag(p, specs.LinuxSeccompFlagLog):
+		s.log.Warn("denied system calls will be syscall=unknown", "app", name,
 			"why", "SCMP_ACT_TRAP leaves a record only with the flag SECCOMP_FILTER_FLAG_LOG")
 	}
 }
+
+func hasFlag(p *policy.Profile, f specs.LinuxSeccompFlag) bool { return slices.Contains(p.Flags, f) }
 
 // ends reports whether a profile has one of some actions.
 func ends(p *policy.Profile, actions ...specs.LinuxSeccompAction) bool {

@@ -129,7 +129,7 @@ func (s *Supervisor) openState() (err error) {
 	if killed > 0 {
 		s.log.Warn("ended processes that a killed supervisor left", "processes", killed)
 	}
-	if s.denials, err = openDenials(s.poller, s.log); err != nil {
+	if s.denials, err = openDenials(s.poller, s.log, s.options.Observer); err != nil {
 		return err
 	}
 	s.scribe, err = executor.NewScribe(s.log)
@@ -212,7 +212,7 @@ func (s *Supervisor) announce() {
 		if shields, err := spawn.Shields(); a.work.Group.LimitsMemory() && err == nil && !shields {
 			s.log.Warn("without CAP_SYS_RESOURCE the kernel may end the supervisor when an app's memory runs out just as a process of it begins", "app", a.spec.Name)
 		}
-		s.reportTrouble(a.spec.Name, a.spec.Seccomp)
+		s.reportTrouble(a)
 		if !a.work.Group.Kills() {
 			s.log.Warn("no cgroup: what a handler leaves behind is killed by its process group, and as found under us", "app", a.spec.Name)
 		}

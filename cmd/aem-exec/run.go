@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -18,11 +19,17 @@ func (p *program) runVerb() *cobra.Command {
 		Use:   "run",
 		Short: "Run the supervisor until SIGTERM or SIGINT; a second one ends the grace",
 		Args:  cobra.NoArgs,
-		RunE:  p.verb(func(*cobra.Command, []string) error { return p.run() }),
+		RunE:  p.verb(func(*cobra.Command, []string) error { return p.run(&errand{}) }),
 	}
 }
 
-func (p *program) run() error {
+// errand is what a supervisor is run for, where that is not its events.
+type errand struct {
+	change func(*supervisor.Options) error                    // of what the file says; nil: nothing
+	do     func(ctx context.Context, runtimeDir string) error // when it is ready, and then it ends; nil: it runs until a signal
+}
+
+func (p *program) run(e *errand) error {
 	// Taken before anything is printed, so that they are not fatal: a terminal, or the reader of a log, may go away.
 	// Ignoring them instead would be inherited by the handlers. Broken pipes have a channel that nobody reads, for they
 	// could crowd out the others.
@@ -40,6 +47,11 @@ func (p *program) run() error {
 		fmt.Fprintf(p.err, "warning: %v\n", w)
 	}
 	o := file.Options
+	if e.change != nil {
+		if err := e.change(&o); err != nil {
+			return err
+		}
+	}
 	if o.RuntimeDir, o.StateDir, err = p.directories(o.RuntimeDir, o.StateDir); err != nil {
 		return err
 	}
@@ -51,7 +63,13 @@ func (p *program) run() error {
 	if err != nil {
 		return p.complainOfHost(file, err)
 	}
-	return p.supervise(s, signals, ready)
+	return p.supervise(s, signals, ready, func(ctx context.Context) error {
+		if e.do == nil {
+			<-ctx.Done()
+			return nil
+		}
+		return e.do(ctx, o.RuntimeDir)
+	})
 }
 
 // readiness is what the supervisor says when it has started: on its loop, which must not wait for our output.
@@ -60,28 +78,38 @@ type readiness struct {
 	socket     string
 }
 
-// supervise runs until the supervisor has ended: the first signal to stop ends its context, the second one kills.
-func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, ready <-chan readiness) error {
+// supervise runs until the supervisor has ended: the first signal to stop, or the end of what it is run for, ends its
+// context; the second signal kills.
+func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, ready <-chan readiness, do func(context.Context) error) error {
 	running, ended := context.WithCancel(context.Background())
 	ctx, stop := context.WithCancel(running)
 	words := newSpeaker(p.err)
 	defer words.close()
 	var helpers sync.WaitGroup
-	helpers.Go(func() { p.announce(running, ready, words) })
+	var errand error
+	helpers.Go(func() {
+		if p.announce(running, ready, words) {
+			errand = do(ctx)
+			stop()
+		}
+	})
 	helpers.Go(func() { p.obey(running, signals, words, stop, s.Kill) })
 	helpers.Go(func() { p.feedWatchdog(running, s.Alive) })
-	defer helpers.Wait()
-	defer ended()
-	return s.Run(ctx)
+	err := s.Run(ctx)
+	ended()
+	helpers.Wait()
+	return errors.Join(err, errand)
 }
 
-// announce tells the user and systemd that everything has started.
-func (p *program) announce(ctx context.Context, ready <-chan readiness, words *speaker) {
+// announce tells the user and systemd that everything has started. It reports whether it has, before ctx ended.
+func (p *program) announce(ctx context.Context, ready <-chan readiness, words *speaker) bool {
 	select {
 	case r := <-ready:
 		words.say("ready: %s, %s, control %s", count(r.jobs, "job"), count(r.apps, "app"), r.socket)
 		p.notify(notifyReady)
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }
 

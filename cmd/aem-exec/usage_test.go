@@ -37,6 +37,11 @@ func TestUsageErrors(t *testing.T) {
 		{"ctl dead show 1 2", "accepts 1 arg(s), received 2"},
 		{"ctl dead show a/b", "dead show: want the id of a dead letter"},
 		{"ctl dead drop", "dead drop: want the id of a dead letter, a selector"},
+		{"policy", "want a verb; see aem-exec policy --help"},
+		{"policy show", "accepts 1 arg(s), received 0"},
+		{"policy show a", "no configuration: there is no aem.toml and no"},
+		{"policy learn a b", "learn: want APP or APP/EVENT, and a command after --"},
+		{"policy learn a --from none.json", "read seccomp profile: open none.json"},
 		{"check", "no configuration: there is no aem.toml and no"},
 		{"-c none.toml run", "open none.toml: no such file or directory"},
 	} {

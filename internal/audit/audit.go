@@ -35,6 +35,10 @@ func Open() (*Reader, error) {
 // FD returns the descriptor to poll: readable when Next has something to look at.
 func (r *Reader) FD() int { return r.fd }
 
+// Enlarge makes room for so many bytes of records that were not read yet, where the kernel lets us: there is no more reason
+// to lose them.
+func (r *Reader) Enlarge(bytes int) error { return sys.SetReceiveBuffer(r.fd, bytes) }
+
 // Close stops listening.
 func (r *Reader) Close() error { return sys.Close(r.fd) }
 

@@ -222,6 +222,40 @@ func TestLost(t *testing.T) {
 	records(t, r, v.cmd.Process.Pid)
 }
 
+// TestSession has a thread with a session of its own make a process: its record tells the session.
+func TestSession(t *testing.T) {
+	r := openLog(t)
+	aemtest.Require(t, aemtest.Root)
+	want, err := readNumber("/proc/thread-self/loginuid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want == unset {
+		want = 65534
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlock: the thread ends with the session
+		session, err := BeginSession(65534)
+		again, err2 := BeginSession(1)
+		if err := errors.Join(err, err2); err != nil || again == session {
+			t.Errorf("sessions %d and %d, %v", session, again, err)
+			return
+		}
+		uid, err := readNumber("/proc/thread-self/loginuid")
+		if err != nil || uid != want {
+			t.Errorf("the login uid is %d, want %d, %v", uid, want, err)
+		}
+		v := start(t, sys.SECCOMP_RET_LOG, 0, 1)
+		seen := records(t, r, v.cmd.Process.Pid)
+		if got := seen[len(seen)-1].Session; got != again {
+			t.Errorf("the record is of session %d, want %d", got, again)
+		}
+	}()
+	<-done
+}
+
 func TestOpenWithoutCapability(t *testing.T) {
 	aemtest.Require(t, aemtest.Root)
 	cmd := exec.Command("/proc/self/exe")

@@ -12,6 +12,7 @@ import (
 type Record struct {
 	Time      time.Time
 	PID       int    // the process, not the thread
+	Session   uint32 // of audit; 1<<32-1 for none
 	Comm, Exe string // the thread's name and the program's file, both of the handler's choosing
 	Arch      uint32 // AUDIT_ARCH_*
 	Syscall   int
@@ -32,7 +33,7 @@ func parse(text string) (Record, error) {
 	if !ok || !isStamp {
 		return Record{}, fmt.Errorf("read audit record %.80q: no time", text)
 	}
-	var r Record
+	r := Record{Session: unset}
 	var err error
 	if r.Time, err = parseTime(stamp); err != nil {
 		return Record{}, fmt.Errorf("read audit record %.80q: %v", text, err)
@@ -55,6 +56,10 @@ func (r *Record) set(key, value string) (err error) {
 	switch key {
 	case "pid":
 		r.PID, err = strconv.Atoi(value)
+	case "ses":
+		var n uint64
+		n, err = strconv.ParseUint(value, 10, 32)
+		r.Session = uint32(n)
 	case "sig":
 		r.Signal, err = strconv.Atoi(value)
 	case "syscall":

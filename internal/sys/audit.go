@@ -30,3 +30,9 @@ func AuditListen() (int, error) {
 	}
 	return fd, nil
 }
+
+// SetReceiveBuffer sets how much a socket keeps that was not read, beyond what the system allows everybody (man 7 socket,
+// SO_RCVBUFFORCE). It needs CAP_NET_ADMIN.
+func SetReceiveBuffer(fd, bytes int) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes))
+}
