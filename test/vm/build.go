@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/aem-exec/aem-exec/internal/aemtest"
 	"github.com/aem-exec/aem-exec/test/vm/guest"
@@ -70,30 +72,11 @@ func build(dir string) (*binaries, error) {
 func (b *binaries) tests(name string) string    { return filepath.Join(b.dir, "tests") + "/" + name }
 func (b *binaries) programs(name string) string { return filepath.Join(b.dir, "programs") + "/" + name }
 
-// tree is the files of a guest: the repository, the tests and programs, and what the tests use of this host.
-func (b *binaries) tree(k *guest.Kernel) (guest.Tree, error) {
+// hostTree is a small system made of programs of this host.
+func (b *binaries) hostTree() (guest.Tree, error) {
 	t := guest.NewTree()
-	all := func(string) bool { return false }
-	folders := []struct {
-		name, host string
-		skip       func(string) bool
-	}{
-		{"source", ".", func(rel string) bool { return rel == ".git" || rel == "bin" || rel == "run" }},
-		{"tests", b.tests(""), all},
-		{aemtest.GuestPrograms, b.programs(""), all},
-	}
-	for _, f := range folders {
-		if err := t.Folder(f.name, filepath.Clean(f.host), f.skip); err != nil {
-			return nil, err
-		}
-	}
 	for _, name := range hostPackages {
 		if err := t.Programs(name); err != nil {
-			return nil, err
-		}
-	}
-	for _, file := range k.Modules {
-		if err := t.File(modulePath(file), file); err != nil {
 			return nil, err
 		}
 	}
@@ -103,10 +86,26 @@ func (b *binaries) tree(k *guest.Kernel) (guest.Tree, error) {
 		}
 	}
 	t.Text("etc/hosts", "127.0.0.1 localhost\n")
-	return t, t.File("init", b.programs("init"))
+	return t, nil
 }
 
-func modulePath(file string) string { return "/modules/" + filepath.Base(file) }
+// addTests adds the tests, what was built for them, and the files of the repository, which they look into.
+func (b *binaries) addTests(t guest.Tree) error {
+	all := func(string) bool { return false }
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		t.File(zoneInfo, filepath.Join(strings.TrimSpace(string(goroot)), "lib/time/zoneinfo.zip")),
+		t.Folder("source", ".", func(rel string) bool { return rel == ".git" || rel == "bin" || rel == "run" }),
+		t.Folder("tests", filepath.Clean(b.tests("")), all),
+		t.Folder(aemtest.GuestPrograms, filepath.Clean(b.programs("")), all),
+	)
+}
+
+// zoneInfo is where guests have the time zones.
+const zoneInfo = "/zoneinfo.zip"
 
 // testBinary is the path in a guest of a package's tests.
 func testBinary(pkg string) string { return "/tests/" + filepath.Base(pkg) + ".test" }

@@ -14,23 +14,33 @@ import (
 
 // run is one guest and what happens in it.
 type run struct {
-	name  string
-	suite guest.Suite
-	steps func() []guest.Step
+	name    string
+	suite   guest.Suite
+	tree    func(*binaries) (guest.Tree, error)
+	init    string // PID 1
+	command string // more of the kernel's command line
+	steps   func() []guest.Step
 }
 
-// runs are the kernels of the tests: one as new as there is, and the oldest that the project is for.
-var runs = []run{
-	{"new", guest.Suite{Name: "trixie-backports", Kernel: []guest.Package{
+// The kernels of the tests: one as new as there is, and the oldest that the project is for.
+var (
+	newest = guest.Suite{Name: "trixie-backports", Kernel: []guest.Package{
 		{Name: "linux-binary-7.2.12+deb13-cloud-amd64", Version: "7.2.12-1~bpo13+1",
 			SHA256: "aa6720823145e351d3c817c95fe58d89995a2bcba4978ad2418c36a1c272f795"},
 		{Name: "linux-modules-7.2.12+deb13-cloud-amd64", Version: "7.2.12-1~bpo13+1",
 			SHA256: "2f15b42b88ae56836b5fb3ac74c6cb795047891a5a25e5e69dedf8805b54017d"},
-	}}, steps},
-	{"old", guest.Suite{Name: "bookworm-security", Kernel: []guest.Package{
+	}}
+	oldest = guest.Suite{Name: "bookworm-security", Kernel: []guest.Package{
 		{Name: "linux-image-6.1.0-56-cloud-amd64", Version: "6.1.192-2",
 			SHA256: "e7d02b943971edcb8790e256c02cfab3bca6c3d37c1bf25392a57c71300615ee"},
-	}}, steps},
+	}}
+)
+
+// runs are what there is to run.
+var runs = []run{
+	{"new", newest, (*binaries).hostTree, "/programs/init", "", steps},
+	{"old", oldest, (*binaries).hostTree, "/programs/init", "", steps},
+	{"systemd", newest, (*binaries).systemdTree, "/sbin/init", systemdCommand, systemdSteps},
 }
 
 // slowness is how many times longer things may take in the emulator.
@@ -39,6 +49,7 @@ const slowness = "10"
 // environment is that of every step.
 var environment = []string{
 	"PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", "HOME=/root", "TMPDIR=/tmp", "AEM_IN_VM=1", "AEM_SLOW=" + slowness,
+	"ZONEINFO=" + zoneInfo,
 }
 
 // steps are the tests of each package, and of what depends on Yama, whose scope a kernel never takes back.
@@ -86,13 +97,20 @@ func (r run) boot(b *binaries, o options) error {
 		return err
 	}
 	fmt.Printf("vm: %s: Linux %s of %s\n", r.name, k.Version, r.suite.Name)
-	t, err := b.tree(k)
+	t, err := r.tree(b)
+	if err == nil {
+		err = b.addTests(t)
+	}
 	if err != nil {
 		return err
 	}
 	plan := guest.Plan{Steps: slices.DeleteFunc(r.steps(), func(s guest.Step) bool { return !o.steps.MatchString(s.Name) })}
 	for _, file := range k.Modules {
-		plan.Modules = append(plan.Modules, modulePath(file))
+		module := "/modules/" + filepath.Base(file)
+		plan.Modules = append(plan.Modules, module)
+		if err := t.File(module, file); err != nil {
+			return err
+		}
 	}
 	if err := t.AddPlan(plan); err != nil {
 		return err
@@ -108,7 +126,7 @@ func (r run) boot(b *binaries, o options) error {
 	if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, diskBytes)); err != nil {
 		return err
 	}
-	err = guest.Machine{Image: k.Image, Initrd: initrd, Init: "/init", Disk: disk, MemoryMiB: 2048}.Boot(ctx, c)
+	err = guest.Machine{Image: k.Image, Initrd: initrd, Init: r.init, Append: r.command, Disk: disk, MemoryMiB: 2048}.Boot(ctx, c)
 	return c.end(err)
 }
 

@@ -74,7 +74,10 @@ func (t Tree) Folder(name, host string, skip func(rel string) bool) error {
 		if err != nil {
 			return err
 		}
-		rel := strings.TrimPrefix(strings.TrimPrefix(at, host), "/")
+		rel, err := filepath.Rel(host, at)
+		if err != nil || rel == "." {
+			return err
+		}
 		switch below := path.Join(name, rel); {
 		case skip(rel) && d.IsDir():
 			return fs.SkipDir

@@ -39,7 +39,7 @@ func entries(t *testing.T, packed []byte) []string {
 
 func TestPack(t *testing.T) {
 	host := t.TempDir()
-	for name, text := range map[string]string{"kept": "12345", "dir/below": "", "left/out": "x"} {
+	for name, text := range map[string]string{"kept": "12345", "dir/below": "", "left/out": "x", ".dot": ""} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(host, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestPack(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"40755 data ", "40755 data/dir ", "100640 data/dir/below ", "120777 data/dir/link ../kept", "100640 data/kept 12345",
+		"40755 data ", "100640 data/.dot ", "40755 data/dir ", "100640 data/dir/below ", "120777 data/dir/link ../kept", "100640 data/kept 12345",
 		"40755 etc ", "40755 etc/deep ", "100644 etc/deep/file text\n", "40755 usr ", "40755 usr/lib ", "100644 usr/lib/x ",
 	}
 	if got := entries(t, packed.Bytes()); strings.Join(got, "|") != strings.Join(want, "|") {

@@ -1,5 +1,5 @@
 // Command init is PID 1 of a guest: it makes the file systems that programs expect, follows the guest's plan, tells on
-// the console how it went, and ends the guest.
+// the console how it went, and ends the guest. In a guest of systemd it is a service that does all but the first.
 package main
 
 import (
@@ -26,8 +26,10 @@ func main() {
 
 // run follows the plan, and is how many steps failed.
 func run() (failed int, err error) {
-	if err := prepare(); err != nil {
-		return 0, err
+	if os.Getpid() == 1 { // else a service of systemd
+		if err := prepare(); err != nil {
+			return 0, err
+		}
 	}
 	plan, err := guest.ReadPlan()
 	if err != nil {

@@ -1,0 +1,248 @@
+package test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+)
+
+// systemdGuest is the feature of being in a guest whose PID 1 is systemd, with packaging/aem-exec.service in it. No other
+// system's units are for a test to start and stop.
+var systemdGuest = aemtest.Feature{Name: "a guest of systemd", Where: aemtest.GuestOnly, Probe: func() error {
+	if _, err := os.Stat("/run/systemd/system"); err != nil || os.Getenv("AEM_IN_VM") != "1" {
+		return errors.Join(errors.New("this is none"), err)
+	}
+	return nil
+}}
+
+const unitConfig = `
+[supervisor]
+grace = "20s"
+[app.a]
+user = "nobody"
+[app.a.limits]
+memory = "32MiB"
+pids = 32
+cpu = 0.5
+[app.a.handler.slow]
+exec = ["sh", "-c", "echo >/tmp/begun; until [ -e /tmp/go ]; do sleep 0.1; done"]
+handover = "none"
+[app.a.handler.counter]
+exec = ["/programs/counter"]
+handover = "direct"
+life = "resident"
+[app.a.handler.hog]
+exec = ["/programs/hog.c.out"]
+handover = "none"
+retries = 0
+[app.a.event.slow]
+type = "topic"
+handler = "slow"
+[app.a.event.count]
+type = "topic"
+handler = "counter"
+[app.a.event.hog]
+type = "topic"
+handler = "hog"
+`
+
+// unit is the shipped unit in a guest of systemd.
+type unit struct{ t *testing.T }
+
+// run runs a program and returns what it writes.
+func (u unit) run(args ...string) (string, error) {
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+func (u unit) must(args ...string) string {
+	u.t.Helper()
+	out, err := u.run(args...)
+	if err != nil {
+		u.t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+func (u unit) show(property string) string {
+	u.t.Helper()
+	return u.must("systemctl", "show", "--value", "-p", property, "aem-exec.service")
+}
+
+// until waits until a property of the unit is as wanted.
+func (u unit) until(property string, want func(string) bool) string {
+	u.t.Helper()
+	for deadline := time.Now().Add(aemtest.Slow(patience)); ; time.Sleep(100 * time.Millisecond) {
+		value := u.show(property)
+		if want(value) {
+			return value
+		}
+		if time.Now().After(deadline) {
+			u.t.Fatalf("%s is %q\n%s", property, value, u.must("systemctl", "status", "--no-pager", "-l", "aem-exec.service"))
+		}
+	}
+}
+
+// emit publishes and waits for the fate.
+func (u unit) emit(topic, want string) {
+	u.t.Helper()
+	if out, err := u.run("aem-exec", "emit", topic, "--wait"); !strings.Contains(out, want) {
+		u.t.Errorf("emit %s: %v\n%s\nwant %q in it", topic, err, out, want)
+	}
+}
+
+// TestUnit takes the unit through its life: it is ready when it has started, holds limits, stops with grace, and is
+// started again when it was killed, but not when its file is wrong.
+func TestUnit(t *testing.T) {
+	aemtest.Require(t, aemtest.Root, systemdGuest)
+	u := unit{t}
+	if err := os.MkdirAll("/etc/aem", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/etc/aem/aem.toml", []byte(unitConfig), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	u.must("systemctl", "start", "aem-exec.service")
+	t.Cleanup(func() { u.run("systemctl", "kill", "-s", "KILL", "aem-exec.service") })
+	for _, step := range []struct {
+		name string
+		do   func(unit)
+	}{
+		{"is ready", unit.isReady}, {"has its cgroup", unit.hasItsCgroup}, {"holds limits", unit.holdsLimits},
+		{"stops with grace", unit.stopsWithGrace}, {"is started again", unit.isStartedAgain}, {"is not, for a wrong file", unit.isNotForAWrongFile},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.do(unit{t}) }) {
+			t.Fatalf("status: %s", u.must("sh", "-c", "systemctl status --no-pager -l aem-exec.service; journalctl --no-pager -n 50 -u aem-exec.service || :"))
+		}
+	}
+}
+
+// isReady: systemctl start has returned because the supervisor said so, and it answers at once.
+func (u unit) isReady() {
+	if state := u.show("ActiveState"); state != "active" {
+		u.t.Errorf("the unit is %s", state)
+	}
+	if out := u.must("aem-exec", "ctl", "list"); !strings.Contains(out, "a/slow") {
+		u.t.Errorf("jobs:\n%s", out)
+	}
+	u.emit("a/count", "done")
+}
+
+// hasItsCgroup: the supervisor went into a leaf of its own, beside its apps.
+func (u unit) hasItsCgroup() {
+	own, err := os.ReadFile("/proc/" + u.show("MainPID") + "/cgroup")
+	if err != nil || !strings.HasPrefix(string(own), "0::/system.slice/aem-exec.service/") {
+		u.t.Errorf("the supervisor is in %q, %v", own, err)
+	}
+	for file, want := range map[string]string{"memory.max": "33554432", "pids.max": "32", "cpu.max": "50000 100000"} {
+		found, _ := filepath.Glob("/sys/fs/cgroup/system.slice/aem-exec.service/*/a/" + file)
+		if len(found) != 1 {
+			u.t.Errorf("%s: %v", file, found)
+			continue
+		}
+		if text, err := os.ReadFile(found[0]); err != nil || strings.TrimSpace(string(text)) != want {
+			u.t.Errorf("%s is %q, %v", found[0], text, err)
+		}
+	}
+}
+
+// holdsLimits: a handler that runs out of memory is ended, and the unit goes on.
+func (u unit) holdsLimits() {
+	pid := u.show("MainPID")
+	u.emit("a/hog", "oom")
+	u.emit("a/count", "done")
+	if now := u.show("MainPID"); now != pid || u.show("ActiveState") != "active" {
+		u.t.Errorf("the supervisor was process %s and is %s", pid, now)
+	}
+}
+
+// stopsWithGrace: what runs at the stop may finish.
+func (u unit) stopsWithGrace() {
+	finish := u.slow()
+	stopped := make(chan error, 1)
+	go func() {
+		_, err := u.run("systemctl", "stop", "aem-exec.service")
+		stopped <- err
+	}()
+	u.until("ActiveState", func(state string) bool { return state == "deactivating" })
+	if fate := finish(); !strings.Contains(fate, "done") {
+		u.t.Errorf("what ran ended as\n%s", fate)
+	}
+	if err := <-stopped; err != nil {
+		u.t.Errorf("stop: %v", err)
+	}
+	if state, result := u.show("ActiveState"), u.show("Result"); state != "inactive" || result != "success" {
+		u.t.Errorf("the unit is %s, with %s", state, result)
+	}
+	if _, err := os.Stat("/sys/fs/cgroup/system.slice/aem-exec.service"); !errors.Is(err, os.ErrNotExist) {
+		u.t.Errorf("its cgroup is left: %v", err)
+	}
+}
+
+// slow begins an event and returns what lets it finish, and waits for its fate.
+func (u unit) slow() (finish func() string) {
+	for _, file := range []string{"/tmp/begun", "/tmp/go"} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			u.t.Fatal(err)
+		}
+	}
+	fate := make(chan string, 1)
+	go func() {
+		out, _ := u.run("aem-exec", "emit", "a/slow", "--wait")
+		fate <- out
+	}()
+	for deadline := time.Now().Add(aemtest.Slow(patience)); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat("/tmp/begun"); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			u.t.Fatal("the event has not begun")
+		}
+	}
+	return func() string {
+		if err := os.WriteFile("/tmp/go", nil, 0o644); err != nil {
+			u.t.Error(err)
+		}
+		return <-fate
+	}
+}
+
+// isStartedAgain: a supervisor that was killed is another one soon, and of what it ran nothing goes on.
+func (u unit) isStartedAgain() {
+	u.must("systemctl", "start", "aem-exec.service")
+	finish := u.slow()
+	pid := u.show("MainPID")
+	u.must("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "aem-exec.service")
+	u.until("MainPID", func(now string) bool { return now != pid && now != "0" })
+	u.until("ActiveState", func(state string) bool { return state == "active" })
+	finish() // nobody tells the fate of what ran
+	u.emit("a/count", "done")
+	for _, pid := range processesOf(u.t, 65534) {
+		if command, _ := os.ReadFile("/proc/" + pid + "/cmdline"); strings.HasPrefix(string(command), "sh\x00") {
+			u.t.Errorf("process %s is left: %q", pid, command)
+		}
+	}
+	u.must("systemctl", "restart", "aem-exec.service")
+	u.emit("a/count", "done")
+}
+
+// isNotForAWrongFile: starting again would not mend it.
+func (u unit) isNotForAWrongFile() {
+	if err := os.WriteFile("/etc/aem/aem.toml", []byte("[app.a]\nusr = \"x\"\n"), 0o644); err != nil {
+		u.t.Fatal(err)
+	}
+	if out, err := u.run("systemctl", "restart", "aem-exec.service"); err == nil {
+		u.t.Errorf("restarted: %s", out)
+	}
+	u.until("ActiveState", func(state string) bool { return state == "failed" })
+	time.Sleep(3 * time.Second) // longer than RestartSec
+	if state := u.show("ActiveState"); state != "failed" || u.show("ExecMainStatus") != "2" {
+		u.t.Errorf("the unit is %s, exit status %s", state, u.show("ExecMainStatus"))
+	}
+}
