@@ -19,6 +19,8 @@ var goals = map[string]goal{
 	"capsule.dispatch.c":      {most: 0.2},
 	"capsule.dispatch.go":     {most: 0.05},
 	"capsule.dispatch.python": {most: 0.01},
+	"zygote.dispatch.c":       {most: 0.5},
+	"zygote.dispatch.python":  {most: 0.1},
 	"thread.dispatch":         {most: 2},
 	"callback.echo.libuv":     {least: 1.1},
 	"callback.echo.libevent":  {least: 1.2},

@@ -13,8 +13,8 @@ func (p *Pool) Arena() *aem.HandlerArena {
 	}
 	all := &aem.HandlerArena{Arena: c.gone, Processes: []aem.ProcessArena{}}
 	for _, process := range c.live {
-		if !process.here {
-			continue // the lane has it
+		if !process.here || process.mailbox == nil {
+			continue // the lane has it, or it speaks through its zygote's
 		}
 		a := aem.Arena(process.mailbox.Stats())
 		all.Add(a)

@@ -408,9 +408,12 @@ func TestZygotesChildrenTakePlaces(t *testing.T) {
 		fates := make(chan []control.Fate, 1)
 		go func() { fates <- client.spread(repeat("nap", 20)...) }()
 		most := uint64(0)
+		job, err := control.ParseSelectors([]string{"a/e"})
+		check(t, err)
 		waitFor(t, func() bool {
 			books := client.books()
 			most = max(most, books.Running)
+			ask[control.Lookup](client, control.Request{Op: control.OpLookup, Selectors: job}) // also of children, which have no arena
 			return books.Done == 20
 		})
 		if most != 3 {

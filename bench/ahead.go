@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// capsulePlan is how fast capsules of a language are used up, so that their bank is full again before the next event,
-// and how many blocks that allows.
-var capsulePlan = map[string]struct {
+// aheadPlan is how fast events come to handlers of a language that are made ahead, so that a bank of capsules is full again
+// before the next event, and how many blocks that allows.
+var aheadPlan = map[string]struct {
 	pace  time.Duration
 	block time.Duration
 	turns int
@@ -18,16 +18,17 @@ var capsulePlan = map[string]struct {
 	"python": {100 * time.Millisecond, time.Second, turns / 4},
 }
 
-// benchCapsule compares a capsule with a cold agent of the same handler: from the event being detected to the first
-// line of the user's code.
-func benchCapsule(language string) func(*bench) ([]row, error) {
+// benchAhead compares a handler that is made ahead with a cold one: from the event being detected to the first line of the
+// user's code.
+func benchAhead(life, language string) func(*bench) ([]row, error) {
 	return func(b *bench) (rows []row, err error) {
+		title := life + ".dispatch." + language
 		if _, err := exec.LookPath("python3"); err != nil && language == "python" {
-			b.say("capsule.dispatch.python is left out: there is no python3")
+			b.say("%s is left out: there is no python3", title)
 			return nil, nil
 		}
-		plan := capsulePlan[language]
-		file, err := b.newStamps("capsule." + language)
+		plan := aheadPlan[language]
+		file, err := b.newStamps(title)
 		if err != nil {
 			return nil, err
 		}
@@ -37,15 +38,15 @@ func benchCapsule(language string) func(*bench) ([]row, error) {
 			return nil, err
 		}
 		text := ""
-		for _, life := range []string{"capsule", "cold"} {
-			text += direct(life, life, command) + timers(life+"-", life, plan.pace)
+		for _, name := range []string{life, "cold"} {
+			text += direct(name, name, command) + timers(name+"-", name, plan.pace)
 		}
 		s, err := b.supervise(text, nil)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, s.stop()) }()
-		life := func(name string) contender {
+		contends := func(name string) contender {
 			return contender{name, func() ([]float64, error) {
 				if err := s.during(plan.block, "bench/"+name+"-*"); err != nil {
 					return nil, err
@@ -53,7 +54,7 @@ func benchCapsule(language string) func(*bench) ([]row, error) {
 				return file.take()
 			}}
 		}
-		r, err := interleave(plan.turns, life("capsule"), life("cold"))
-		return r.rows("capsule.dispatch."+language, "ns", "capsule", "cold"), err
+		r, err := interleave(plan.turns, contends(life), contends("cold"))
+		return r.rows(title, "ns", life, "cold"), err
 	}
 }
