@@ -413,7 +413,7 @@ func TestZygotesChildrenTakePlaces(t *testing.T) {
 		waitFor(t, func() bool {
 			books := client.books()
 			most = max(most, books.Running)
-			ask[control.Lookup](client, control.Request{Op: control.OpLookup, Selectors: job}) // also of children, which have no arena
+			ask[[]control.Lookup](client, control.Request{Op: control.OpLookup, Selectors: job}) // also of children, which have no arena
 			return books.Done == 20
 		})
 		if most != 3 {
