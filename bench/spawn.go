@@ -55,7 +55,7 @@ func (b *bench) openNursery() (s *nursery, err error) {
 	if s.stage, err = spawn.NewStage(1); err != nil {
 		return nil, err
 	}
-	if s.lane, err = s.stage.NewLane(1); err != nil {
+	if s.lane, err = s.stage.NewLane(1, nil); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -100,18 +100,15 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 	return a, s.watchKernel(a)
 }
 
-// openLane starts the app's lane. What its processes never have, its thread gives up once.
+// openLane starts the app's lane. What its processes never have, each of its threads gives up once.
 func (s *Supervisor) openLane(spec *App) (*spawn.Lane, error) {
-	lane, err := s.stage.NewLane(laneQueue(spec))
-	if err != nil {
-		return nil, err
-	}
-	lane.Submit(func(m *spawn.Maker) {
-		if err := m.DropBounding(); err != nil && os.Geteuid() == 0 {
+	told := false
+	return s.stage.NewLane(laneQueue(spec), func(m *spawn.Maker) {
+		if err := m.DropBounding(); err != nil && os.Geteuid() == 0 && !told {
+			told = true
 			s.log.Warn("each process drops its bounding set itself", "app", spec.Name, "err", err)
 		}
 	})
-	return lane, nil
 }
 
 // laneQueue is how much may wait for an app's lane: every process that may be made at once, a look at each that is ready,

@@ -68,7 +68,7 @@ func makeOne(spec Spec, vars Vars) error {
 		return err
 	}
 	defer stage.Close()
-	lane, err := stage.NewLane(1)
+	lane, err := stage.NewLane(1, nil)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func setMask(set uint64) {
 // openLane makes a lane; its test closes it.
 func openLane(t testing.TB, s *Stage, queue int) *Lane {
 	t.Helper()
-	l, err := s.NewLane(queue)
+	l, err := s.NewLane(queue, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
