@@ -189,6 +189,15 @@ func (p *Pool) Reorder(job aem.JobID, level aem.Priority) {
 // Spec is what the pool's handler was declared as.
 func (p *Pool) Spec() *Spec { return &p.spec }
 
+// Rehearsed is what the host refuses of what the pool's processes are made under. It is asked for once, when all pools are
+// open: rehearsals of many apps take their time beside each other.
+func (p *Pool) Rehearsed() error {
+	if c, ok := p.crew.(*processes); ok {
+		return <-c.refused
+	}
+	return nil
+}
+
 // Start makes the agents that are to be there before their events.
 func (p *Pool) Start() {
 	if c, ok := p.crew.(*processes); ok {

@@ -23,6 +23,9 @@ type processes struct {
 	pool *Pool
 	work *Workplace
 	plan *spawn.Plan
+
+	refused chan error // what the rehearsal found
+
 	argv []Template
 	env  []string // of every process
 
@@ -74,13 +77,14 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 	return c, c.rehearse()
 }
 
-// rehearse finds out at the start what this host refuses of what the handler's processes are made under.
+// rehearse begins to find out what this host refuses of what the handler's processes are made under; Pool.Rehearsed waits
+// for it.
 func (c *processes) rehearse() error {
-	refused := make(chan error, 1)
-	if !c.work.Lane.Submit(func(m *spawn.Maker) { refused <- m.Rehearse(c.plan) }) {
+	c.refused = make(chan error, 1)
+	if !c.work.Lane.Submit(func(m *spawn.Maker) { c.refused <- m.Rehearse(c.plan) }) {
 		return errors.New("rehearse: the app's lane is full")
 	}
-	return <-refused
+	return nil
 }
 
 // spawnSpec is what all processes of the handler are made under. Only what would change something is asked for.

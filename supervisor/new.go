@@ -178,6 +178,11 @@ func (s *Supervisor) openApps() (err error) {
 		}
 		errs = append(errs, err)
 	}
+	for _, p := range s.pools {
+		if err := p.Rehearsed(); err != nil {
+			errs = append(errs, placed(err, "app", s.owners[p].spec.Name, "handler", p.Spec().Name))
+		}
+	}
 	s.lastRuns.forgetOthers()
 	errs = append(errs, sys.OnThread(s.outrank))
 	return errors.Join(errs...)
