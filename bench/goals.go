@@ -39,6 +39,8 @@ var goals = map[string]goal{
 	"timer.gc":                {most: 2},
 	"events.bytes":            {worth: 128},
 	"events.activate":         {most: 1.5},
+	"limits.create":           {worth: 3},
+	"limits.memory":           {worth: 32},
 	"peers.cold":              {least: 0.9},
 	"peers.cold.nopolicy":     {least: 1},
 	"peers.capsule":           {least: 1.2},

@@ -3,6 +3,7 @@ package limits
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,6 +59,11 @@ var hitsOf = map[string]string{"memory": oomKills, "memory_high": memoryHighHits
 var usedOf = map[string]struct{ used, peak string }{
 	"memory": {"memory_bytes", "memory_peak_bytes"}, "memory_high": {"memory_bytes", "memory_peak_bytes"},
 	"memory_low": {"memory_bytes", "memory_peak_bytes"}, swap: {"swap_bytes", ""}, "pids": {"pids", "pids_peak"},
+}
+
+// figureNamed is a row of the table.
+func figureNamed(name string) figure {
+	return figures[slices.IndexFunc(figures, func(f figure) bool { return f.name == name })]
 }
 
 // Figured are the names of the figures that tell what is used of a limit, and what the most was; "" for none.
@@ -172,9 +178,12 @@ func (g *Group) count(p *place, c counter, name string) (n int64, ok bool) {
 	if _, err := os.Stat(filepath.Join(p.dir, c.file)); err != nil {
 		return 0, false
 	}
-	leaves, _ := filepath.Glob(filepath.Join(p.dir, "*", c.file))
-	for _, path := range leaves {
-		if text, err := os.ReadFile(path); err == nil { // else it is being removed, and among those that are gone
+	leaves, _ := os.ReadDir(p.dir)
+	for _, leaf := range leaves {
+		if !leaf.IsDir() {
+			continue
+		}
+		if text, err := os.ReadFile(filepath.Join(p.dir, leaf.Name(), c.file)); err == nil { // else it has just been removed
 			one, _ := c.read(string(text))
 			n += one
 		}

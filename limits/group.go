@@ -21,6 +21,7 @@ type Group struct {
 	leaves  map[string]*Leaf
 	limits  Limits
 	current kept // pids.current
+	counted []counted
 	signals []Signal
 	gone    map[string]*atomic.Int64 // what leaves that are removed had counted, by figure
 	low     int64                    // bytes that are protected
@@ -54,6 +55,7 @@ func (t *Tree) Group(app string, l Limits) (*Group, error) {
 	}
 	err := v.err()
 	if err == nil {
+		g.counts()
 		err = g.listen()
 	}
 	if err != nil {

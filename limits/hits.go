@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -18,21 +17,43 @@ type Hit struct {
 	Times int64
 }
 
-// Hits are how often each limit was reached since the group was made, in the order of the limits.
-func (g *Group) Hits() (all []Hit) {
-	for _, e := range enforced {
-		name, ok := hitsOf[e.name]
-		if !ok || g.limited[e.name] == nil || e.name == swap && g.limits.Swap <= 0 {
-			continue
+// counted is a limit that the kernel counts the hits of, and where.
+type counted struct {
+	limit string
+	figure
+}
+
+// counts finds out which of the limits the kernel counts the hits of.
+func (g *Group) counts() {
+	add := func(limit, name string, f figure) {
+		p := g.limited[name]
+		if p != nil && (p.unified && f.v2.file != "" || !p.unified && f.v1.file != "") {
+			g.counted = append(g.counted, counted{limit, f})
 		}
-		i := slices.IndexFunc(figures, func(f figure) bool { return f.name == name })
-		if n, ok := g.figure(figures[i]); ok {
-			all = append(all, Hit{e.name, n})
+	}
+	for _, e := range enforced {
+		if name, ok := hitsOf[e.name]; ok && (e.name != swap || g.limits.Swap > 0) {
+			add(e.name, e.name, figureNamed(name))
 		}
 	}
 	for _, h := range g.limits.HugeTLB {
-		if n, ok := g.figure(hugeHits(h.Size)); ok {
-			all = append(all, Hit{h.key(), n})
+		add(h.key(), "hugetlb", hugeHits(h.Size))
+	}
+}
+
+// Counted are the limits that the kernel counts the hits of.
+func (g *Group) Counted() (limits []string) {
+	for _, c := range g.counted {
+		limits = append(limits, c.limit)
+	}
+	return limits
+}
+
+// Hits are how often each of those limits was reached since the group was made.
+func (g *Group) Hits() (all []Hit) {
+	for _, c := range g.counted {
+		if n, ok := g.figure(c.figure); ok {
+			all = append(all, Hit{c.limit, n})
 		}
 	}
 	return all

@@ -41,10 +41,11 @@ func kernelErrno(limit string) syscall.Errno {
 func (s *Supervisor) watchKernel(a *app) error {
 	group, k := a.work.Group, &a.kernel
 	k.untold = group.Untold()
-	for _, h := range group.Hits() {
-		g := &gauge{Gauge: limits.Gauge{Name: h.Limit}, errno: kernelErrno(h.Limit)}
-		for _, v := range a.spec.Limits.Values() {
-			if v.Limit == h.Limit {
+	values := a.spec.Limits.Values()
+	for _, limit := range group.Counted() {
+		g := &gauge{Gauge: limits.Gauge{Name: limit}, errno: kernelErrno(limit)}
+		for _, v := range values {
+			if v.Limit == limit {
 				g.value = v.Text()
 			}
 		}
@@ -100,9 +101,6 @@ func (s *Supervisor) lookAfter(a *app, wait time.Duration) {
 func (s *Supervisor) look(a *app) {
 	for _, h := range a.work.Group.Hits() {
 		g := a.gauge(h.Limit)
-		if g == nil {
-			continue // the file was not there at the start
-		}
 		if h.Times <= g.seen {
 			g.Clear()
 			continue

@@ -3,6 +3,7 @@ package test
 import (
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -138,5 +139,33 @@ concurrency = 1
 	if err != nil || string(order) != strings.Join(lines, "\n")+"\n" {
 		t.Errorf("%v\n%s\nwant\n%s", err, order, strings.Join(lines, "\n"))
 	}
+	s.stop()
+}
+
+// TestExampleOfLimits runs examples/limits.toml, with what this host has of it.
+func TestExampleOfLimits(t *testing.T) {
+	example, err := os.ReadFile("../examples/limits.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(example), "[app.work.limits]")
+	s := start(t, myself(), "[app.work.limits]"+strings.Replace(text, `exec = ["sleep", "10"]`, `exec = ["sh", "-c", "until [ -e go ]; do sleep 0.01; done"]`, 1))
+	for range 4 {
+		s.publish("work/do", "")
+	}
+	if status, out := s.output("emit", "work/do"); status != 111 {
+		t.Errorf("%d: %s", status, out)
+	}
+	s.log.await(t, "work is at its limit: activations = 4, reached 1 times", "app=watch", "event=limit")
+	s.log.await(t, "work is at its limit: processes = 2, reached 1 times")
+	usage := s.must("ctl", "usage", "work")
+	for _, row := range []string{`work +activations +4 +4 +4 +1 +\S+ \S+ +\S+ \S+`, `work +processes +2 +2 +2 +1 `, `work +jobs_of\."socket\.\*" +2 +0 +0 +0 +- +-`} {
+		if !regexp.MustCompile(row).MatchString(usage) {
+			t.Errorf("no %s in\n%s", row, usage)
+		}
+	}
+	s.write("go", "")
+	s.settled("work", "do", 4)
+	s.must("emit", "work/do", "--wait")
 	s.stop()
 }
