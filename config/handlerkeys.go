@@ -93,6 +93,9 @@ func processKeys(s *executor.Spec) []key {
 var resources = [...]string{"cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "",
 	"sigpending", "msgqueue", "nice", "rtprio", "rttime"}
 
+// ResourceName is the key of a resource limit, as nofile.
+func ResourceName(resource int) string { return resources[resource] }
+
 func rlimitKeys(p *[]executor.Rlimit) []key {
 	var rows []key
 	for number, name := range resources {

@@ -8,7 +8,7 @@ import (
 
 // The verbs that are reserved. They are refused, and not shown.
 var (
-	laterVerbs     = []string{"try", "explain"}
+	laterVerbs     = []string{"try"}
 	laterCtlVerbs  = []string{"filter", "reload"}
 	laterStopFlags = []string{"close"}
 )

@@ -37,6 +37,8 @@ func TestUsageErrors(t *testing.T) {
 		{"ctl dead show 1 2", "accepts 1 arg(s), received 2"},
 		{"ctl dead show a/b", "dead show: want the id of a dead letter"},
 		{"ctl dead drop", "dead drop: want the id of a dead letter, a selector"},
+		{"explain", "accepts 1 arg(s), received 0"},
+		{"explain shop", `explain: event "shop": want APP/EVENT`},
 		{"policy", "want a verb; see aem-exec policy --help"},
 		{"policy show", "accepts 1 arg(s), received 0"},
 		{"policy show a", "no configuration: there is no aem.toml and no"},
