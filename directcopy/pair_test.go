@@ -12,7 +12,7 @@ import (
 func TestMain(m *testing.M) { aemtest.NoLeaks(m) }
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+var patience = aemtest.Slow(20 * time.Second)
 
 // self is the process that the tests write into: this one plays both sides.
 var self = os.Getpid()

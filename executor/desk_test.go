@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { aemtest.NoLeaks(m) }
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+var patience = aemtest.Slow(20 * time.Second)
 
 // desk is the loop that pools belong to, and what they told it.
 type desk struct {

@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long the kernel may take for what it must do.
-const patience = 20 * time.Second
+var patience = aemtest.Slow(20 * time.Second)
 
 func TestMain(m *testing.M) {
 	if part := parts[os.Getenv("AEM_LIMITS_PART")]; part != nil {

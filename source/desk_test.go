@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { aemtest.NoLeaks(m) }
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+var patience = aemtest.Slow(20 * time.Second)
 
 // desk is where a source under test reports to, and the turns of the loop around it.
 type desk struct {

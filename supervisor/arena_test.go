@@ -80,7 +80,7 @@ func TestArenaIsAccountedFor_R041(t *testing.T) {
 				r.ask(func() { a = r.jobs.registration(r.jobNamed("a/t")).pool.Arena() })
 				return len(a.Processes) == live && a.Used == 0 && (live == 0 || a.Processes[0].Size > 0)
 			}
-			for deadline := time.Now().Add(30 * time.Second); !settled() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(patience); !settled() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			}
 			if grown := uint64(min(live, 1)); a.Copies != 3 || a.Bytes < 1<<20+1000 || a.Peak < 1<<20 || a.Grown != grown || (a.Size > 0) != (live > 0) {
 				t.Errorf("%+v", a)

@@ -14,7 +14,7 @@ import (
 // logged waits until the log has a text.
 func (r *run) logged(text string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(r.logs.String(), text); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !strings.Contains(r.logs.String(), text); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("the log has no %q", text)
 		}
@@ -55,7 +55,7 @@ func TestCapsulesAreRefilledFromHalf(t *testing.T) {
 	r := startRun(t, nil, topicApp(h))
 	settled := func(want int) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 			there := -1
 			if r.ask(func() { there = len(r.orphans.own) }); there == want {
 				return

@@ -96,7 +96,7 @@ func TestStuckCopyStopsNobodyElse(t *testing.T) {
 			r := startRun(t, nil, topicApp(sticky), testApp("good", []executor.Spec{role(t, "done")}, event("t", source.Topic{Name: "good/t"}, "h")))
 			r.emit("good/t", "")
 			r.ask(func() { r.publish("a/t", make([]byte, size)) })
-			deadline := time.Now().Add(20 * time.Second)
+			deadline := time.Now().Add(patience)
 			for r.counts("a/t").Failed == 0 {
 				began := time.Now()
 				if fate := r.emit("good/t", ""); fate.Outcome != "done" {

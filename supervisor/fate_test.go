@@ -16,7 +16,7 @@ import (
 // emit publishes to app/topic and waits for the fate.
 func (r *run) emit(topic, data string) control.Fate {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	emitted, err := r.Emit(ctx, topic, []byte(data))
 	if err != nil {
@@ -109,7 +109,7 @@ func TestSpawnFailureGivesTheAttemptBack_R049(t *testing.T) {
 	h.Restart = executor.Backoff{First: time.Millisecond, Factor: 1, Max: time.Millisecond}
 	r := startRun(t, nil, topicApp(h))
 	r.ask(func() { r.publish("a/t", nil) })
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for strings.Count(r.logs.String(), "no agent") < 6 { // more than there are attempts
 		if time.Now().After(deadline) {
 			t.Fatal("it was not tried again")
@@ -129,6 +129,6 @@ func TestAnsweredHandlerIsNotTimedOut(t *testing.T) {
 	if fate := r.emit("a/t", ""); fate.Outcome != "done" {
 		t.Errorf("fate %s %s", fate.Outcome, fate.Reason)
 	}
-	for deadline := time.Now().Add(30 * time.Second); r.alive() > 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); r.alive() > 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 	}
 }

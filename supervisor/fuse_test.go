@@ -167,7 +167,7 @@ func startDeadFiles(t *testing.T) (folder string, end func()) {
 		}
 	}
 	t.Cleanup(end)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(folder, "socket")); err == nil {
 			return folder, end
 		}
@@ -197,7 +197,7 @@ func TestDeadFileSystemStopsNobodyElse_R087(t *testing.T) {
 			}
 			good()
 			r.ask(func() { r.publish("a/t", make([]byte, size)) })
-			for deadline := time.Now().Add(20 * time.Second); r.counts("a/t").Failed == 0; good() {
+			for deadline := time.Now().Add(patience); r.counts("a/t").Failed == 0; good() {
 				if time.Now().After(deadline) {
 					t.Fatal("the event has no fate")
 				}

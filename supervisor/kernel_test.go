@@ -54,7 +54,7 @@ func TestKernelsLimitIsToldOnceAndEnds_R008_R103(t *testing.T) {
 // relaxed waits until an app is not at a limit any more.
 func (r *run) relaxed(app, limit string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		var g *gauge
 		over := false
 		r.ask(func() {

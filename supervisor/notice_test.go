@@ -48,7 +48,7 @@ func (n *told) all() []string {
 // await waits until n events have been told, and a little longer for one too many.
 func (n *told) await(t *testing.T, count int) []string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); len(n.all()) < count; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(n.all()) < count; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("told %q, want %d", n.all(), count)
 		}

@@ -170,7 +170,7 @@ func TestRemovedJobsBooksStayInTheApps_R078(t *testing.T) {
 	r.until("a/t", "running", func(c aem.Counts) bool { return c.Running == 1 })
 	var books aem.Counts
 	r.ask(func() { r.remove(r.jobNamed("a/t").id) })
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		r.ask(func() { books = r.apps[0].removed })
 		if !books.Balanced() {
 			t.Fatalf("books do not balance: %+v", books)

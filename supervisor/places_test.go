@@ -43,7 +43,7 @@ func TestProcessesAreNeverMoreThanTheLimit_R103(t *testing.T) {
 				}
 				return c.Done == 40
 			})
-			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 				over := false
 				r.ask(func() { over = r.apps[1].gauges.processes.Since.IsZero() })
 				if over {
@@ -99,7 +99,7 @@ func TestCapsulesAreMadeAgainWhenNoEventWantsTheirPlaces(t *testing.T) {
 		r.publishAll("a/t", 2)
 		r.publishAll("a/c", 4)
 		r.until("a/c", "done", func(c aem.Counts) bool { return c.Done == uint64(4*(round+1)) })
-		for deadline := time.Now().Add(20 * time.Second); r.alive() != 2; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(patience); r.alive() != 2; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal(fmt.Sprint(r.alive(), " capsules"))
 			}

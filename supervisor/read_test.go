@@ -44,7 +44,7 @@ func connect(t *testing.T, network string, at source.Address) client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(60 * time.Second)) //nolint:errcheck // then a failure takes longer
+	c.SetDeadline(time.Now().Add(patience)) //nolint:errcheck // then a failure takes longer
 	return client{t, c}
 }
 

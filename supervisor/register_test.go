@@ -47,7 +47,7 @@ func (r *run) totals(ids []aem.JobID) (sum aem.Counts) {
 
 func (r *run) untilDone(ids []aem.JobID, n uint64) {
 	r.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); r.totals(ids).Done < n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); r.totals(ids).Done < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("done %+v, want %d", r.totals(ids), n)
 		}
@@ -152,7 +152,7 @@ func TestTimersWithoutAnAgentWait(t *testing.T) {
 	h.Concurrency = 1
 	r := startRun(t, nil, testApp("a", []executor.Spec{h}, event("t", source.Timer{Every: time.Millisecond}, "h")))
 	var failing bool
-	for deadline := time.Now().Add(20 * time.Second); !failing; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !failing; time.Sleep(time.Millisecond) {
 		r.ask(func() {
 			j := r.jobNamed("a/t")
 			failing = r.state(j, r.jobs.registration(j)) == aem.Failing && j.holds&holdAgents != 0

@@ -20,6 +20,9 @@ import (
 	"github.com/aem-exec/aem-exec/source"
 )
 
+// patience is how long a test waits for what must happen.
+var patience = aemtest.Slow(30 * time.Second)
+
 // programs is the folder of the example handlers, built when a test first wants them.
 var programs = sync.OnceValues(func() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "aem-supervisor-test-"); err != nil {
@@ -153,7 +156,7 @@ func (r *run) counts(name string) (c aem.Counts) {
 // until waits for a condition on a job's books.
 func (r *run) until(name string, what string, ok func(aem.Counts) bool) aem.Counts {
 	r.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		c := r.counts(name)
 		if ok(c) {
@@ -187,7 +190,7 @@ func echo(addr source.Address, text string) error {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(60 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(c, text); err != nil {
 		return err
 	}

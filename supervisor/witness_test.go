@@ -61,7 +61,7 @@ func TestObserverIsTold(t *testing.T) {
 		defer mu.Unlock()
 		return !slices.ContainsFunc([]string{"execve", "read", "personality", "exit_group"}, func(name string) bool { return !slices.Contains(seen, name) })
 	}
-	for deadline := time.Now().Add(10 * time.Second); !all(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !all(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("seen %v", seen)
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // patience is what anything here may take.
-const patience = 30 * time.Second
+var patience = aemtest.Slow(30 * time.Second)
 
 func TestMain(m *testing.M) {
 	aemtest.NoLeaks(m, func() { os.RemoveAll(programsDir()) })

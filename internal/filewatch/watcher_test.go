@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { aemtest.NoLeaks(m) }
 
-const patience = 20 * time.Second
+var patience = aemtest.Slow(20 * time.Second)
 
 // desk is where a watcher under test reports to.
 type desk struct {

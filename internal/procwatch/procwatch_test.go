@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	aemtest.NoLeaks(m)
 }
 
-const patience = 20 * time.Second
+var patience = aemtest.Slow(20 * time.Second)
 
 // ears is a watcher with what it told.
 type ears struct {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+var patience = aemtest.Slow(20 * time.Second)
 
 func open(t *testing.T, ports ...uint16) *Tracer {
 	t.Helper()

@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
+var patience = aemtest.Slow(30 * time.Second)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(confinedRole) != "" {

@@ -1,18 +1,27 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
+	"os"
 	"regexp"
 )
 
-// console shows what counts of a guest's console: its steps, and tests that failed or were skipped. The whole is shown
-// when the run failed.
+// console shows what counts of a guest's console: its steps, and tests that failed. The whole is in bin/vm-GUEST.log, and is
+// shown when the run failed.
 type console struct {
 	name    string
 	verbose bool
-	whole   bytes.Buffer
+	whole   *os.File
 	line    []byte
+}
+
+func newConsole(name string, verbose bool) (*console, error) {
+	if err := os.MkdirAll("bin", 0o755); err != nil {
+		return nil, err
+	}
+	whole, err := os.Create("bin/vm-" + name + ".log")
+	return &console{name: name, verbose: verbose, whole: whole}, err
 }
 
 // shown are the lines that count. Tests that were skipped do not: aemtest.Require lets a guest skip only for programs
@@ -34,7 +43,7 @@ func (c *console) Write(p []byte) (int, error) {
 
 // print shows the line that has come to its end.
 func (c *console) print() {
-	c.whole.Write(c.line)
+	c.whole.Write(c.line) //nolint:errcheck // a full disk does not end the guest
 	if c.verbose || shown.Match(c.line) {
 		fmt.Printf("vm: %s: %s", c.name, c.line)
 	}
@@ -43,8 +52,11 @@ func (c *console) print() {
 
 // end is the end of a run that returned err.
 func (c *console) end(err error) error {
+	defer c.whole.Close()
 	if err != nil && !c.verbose {
-		fmt.Printf("%s\n", c.whole.Bytes())
+		text, read := os.ReadFile(c.whole.Name())
+		fmt.Printf("%s\n", text)
+		return errors.Join(err, read)
 	}
 	return err
 }

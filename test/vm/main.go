@@ -3,12 +3,15 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/aem-exec/aem-exec/test/vm/guest"
@@ -40,7 +43,9 @@ func main() {
 		}
 		return
 	}
-	if err := bootAll(o); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := bootAll(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "vm:", err)
 		os.Exit(1)
 	}
@@ -59,7 +64,7 @@ func missing() error {
 }
 
 // bootAll boots the guests one after the other, whatever becomes of each.
-func bootAll(o options) error {
+func bootAll(ctx context.Context, o options) error {
 	work, err := os.MkdirTemp("", "aem-vm-")
 	if err != nil {
 		return err
@@ -71,10 +76,10 @@ func bootAll(o options) error {
 	}
 	var failed []string
 	for _, r := range runs {
-		if len(o.guests) > 0 && !slices.Contains(o.guests, r.name) {
+		if ctx.Err() != nil || len(o.guests) > 0 && !slices.Contains(o.guests, r.name) {
 			continue
 		}
-		if err := r.boot(built, o); err != nil {
+		if err := r.boot(ctx, built, o); err != nil {
 			fmt.Printf("vm: %s: FAIL: %v\n", r.name, err)
 			failed = append(failed, r.name)
 		}
@@ -82,5 +87,5 @@ func bootAll(o options) error {
 	if failed != nil {
 		return fmt.Errorf("failed: %v", failed)
 	}
-	return nil
+	return ctx.Err()
 }

@@ -91,7 +91,7 @@ func testStep(name, pkg string, args ...string) guest.Step {
 const diskBytes = 64 << 20
 
 // boot runs the guest.
-func (r run) boot(b *binaries, o options) error {
+func (r run) boot(ctx context.Context, b *binaries, o options) error {
 	k, err := guest.FetchKernel(r.suite)
 	if err != nil {
 		return err
@@ -119,9 +119,12 @@ func (r run) boot(b *binaries, o options) error {
 	if err := pack(t, initrd); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), bootLimit)
+	ctx, cancel := context.WithTimeout(ctx, bootLimit)
 	defer cancel()
-	c := &console{name: r.name, verbose: o.verbose}
+	c, err := newConsole(r.name, o.verbose)
+	if err != nil {
+		return err
+	}
 	disk := filepath.Join(b.dir, r.name+".disk")
 	if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, diskBytes)); err != nil {
 		return err
