@@ -90,6 +90,7 @@ func (s *Supervisor) witness(spec *App, lane *spawn.Lane, uid uint32) error {
 		err     error
 	}
 	answer := make(chan begun, 1)
+	lane.KeepThread() // a session is a thread's
 	lane.Submit(func(*spawn.Maker) {
 		session, err := audit.BeginSession(uid)
 		answer <- begun{session, err}

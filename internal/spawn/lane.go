@@ -25,6 +25,7 @@ type Lane struct {
 	most   int           // functions that may wait
 	done   chan struct{} // closed when the thread has ended; nil: there is none
 	rest   *time.Timer
+	kept   bool // its thread does not end
 	used   bool // since rest last looked
 	ending bool // as soon as nothing waits
 	closed bool
@@ -103,6 +104,13 @@ func (l *Lane) Submit(f func(*Maker)) bool {
 	return true
 }
 
+// KeepThread has the thread that works now, or the next one, stay: it has what another would not have.
+func (l *Lane) KeepThread() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = true
+}
+
 // look has a thread end that was not used since it was looked at before.
 func (l *Lane) look() {
 	l.mu.Lock()
@@ -111,7 +119,7 @@ func (l *Lane) look() {
 		return
 	}
 	l.rest.Reset(laneIdle)
-	if !l.used && len(l.queue) == 0 {
+	if !l.used && !l.kept && len(l.queue) == 0 {
 		l.ending = true
 		l.ring()
 	}

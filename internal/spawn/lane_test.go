@@ -70,6 +70,29 @@ func TestIdleLaneEndsItsThread_R033(t *testing.T) {
 	lane.ended(t)
 }
 
+// TestKeptThreadStays has nothing to do on a lane whose thread has something of its own.
+func TestKeptThreadStays(t *testing.T) {
+	stage, err := NewStage(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stage.Close()
+	lane, err := stage.NewLane(4, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lane.Close()
+	lane.KeepThread()
+	nothing := func(*Maker) {}
+	first := lane.on(t, nothing)
+	for range 3 {
+		lane.look()
+	}
+	if again := lane.on(t, nothing); again != first {
+		t.Errorf("thread %d, then %d", first, again)
+	}
+}
+
 // TestLaneWithSomethingToDoIsNotIdle has a look while a function runs, and while another waits behind it.
 func TestLaneWithSomethingToDoIsNotIdle(t *testing.T) {
 	stage, err := NewStage(1)
