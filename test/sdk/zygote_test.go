@@ -136,7 +136,7 @@ func TestCopyOfTheContext_R071(t *testing.T) {
 // TestChildsEndIsItsOwn has children crash, exit, run too long and fork, beside one that is not to notice.
 func TestChildsEndIsItsOwn(t *testing.T) {
 	eachEgg(t, func(t *testing.T, h executor.Spec) {
-		h.Timeout, h.Retries = 500*time.Millisecond, 1
+		h.Timeout, h.KillAfter, h.Retries = 500*time.Millisecond, 100*time.Millisecond, 1
 		client := run(t, source.Topic{Name: "a/e"}, h)
 		zygote := client.count().parent
 		for range 3 {
@@ -151,14 +151,14 @@ func TestChildsEndIsItsOwn(t *testing.T) {
 			t.Errorf("the zygote was %d and is %d", zygote, got.parent)
 		}
 		for _, want := range []struct{ data, reason, failure string }{
-			{"crash", "signal", "signal=ABRT"}, {"exit", "exit", "exit=3"}, {"sleep", "timeout", "signal=TERM"},
+			{"crash", "signal", "signal=ABRT"}, {"exit", "exit", "exit=3"}, {"sleep", "timeout", "signal=TERM"}, {"deaf", "timeout", "signal=KILL"},
 		} {
 			if letter := client.lose(want.data, want.reason); letter.Attempts != 2 || !strings.Contains(letter.Failure, want.failure) {
 				t.Errorf("%s: %+v", want.data, letter)
 			}
 		}
 		books := client.books()
-		if books.Detected != 23 || books.Done != 11 || books.Failed != 12 {
+		if books.Detected != 24 || books.Done != 11 || books.Failed != 13 {
 			t.Errorf("books %+v", books)
 		}
 	})

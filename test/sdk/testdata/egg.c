@@ -69,6 +69,9 @@ static int egg(const struct aem_event *e, void *ctx)
 	if (is(e, "sleep"))
 		for (;;)
 			pause();
+	if (is(e, "deaf"))
+		for (signal(SIGTERM, SIG_IGN);;)
+			pause();
 	if (is(e, "nap")) {
 		usleep(50000);
 		return reply(e);

@@ -2,6 +2,7 @@
 """Egg is a zygote that tells what it is a copy of. It does what its event's data says, or what comes over its connection."""
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -39,6 +40,10 @@ def egg(e):
     if command == b"exit":
         sys.exit(3)
     if command == b"sleep":
+        while True:
+            time.sleep(60)
+    if command == b"deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         while True:
             time.sleep(60)
     if command == b"nap":
