@@ -104,21 +104,22 @@ func (p *process) ended() bool {
 	return ok || err != nil
 }
 
-// owns reports whether a process is the zygote's. The children of one that has ended are ours, if we are a subreaper,
-// or somebody's; those are told by their leaf.
+// owns reports whether a process is the zygote's. The children of one that has ended have another parent: they are told by
+// their leaf, and without cgroups by being ours, if we are a subreaper.
 func (p *process) owns(pidfd, pid int) bool {
 	parent, err := sys.PidfdParent(pidfd, pid)
 	if err != nil {
 		return false
 	}
-	if parent == p.pid && !p.brood.left || parent == os.Getpid() && p.ended() {
+	if parent == p.pid && !p.brood.left {
 		return true
 	}
-	if p.slot.leaf == nil {
-		return false
+	if p.slot.leaf != nil {
+		if pids, err := p.slot.leaf.PIDs(); err == nil {
+			return slices.Contains(pids, pid)
+		}
 	}
-	pids, err := p.slot.leaf.PIDs()
-	return err == nil && slices.Contains(pids, pid)
+	return parent == os.Getpid() && p.ended()
 }
 
 // endLater takes the child as ended, in the next turn.

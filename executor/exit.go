@@ -20,7 +20,7 @@ func (p *process) exited(uint32) {
 	case p.mailbox != nil && p.watches[2] != 0:
 		p.answered(0)
 	}
-	if c.pool.spec.Leftover == KillLeftover && (p.zygote != nil || !c.work.Group.Kills()) {
+	if p.leavesGroup() {
 		p.signalGroup(syscall.SIGKILL) // while the dead leader still keeps the group's number
 	}
 	exit, ok, err := p.reap()
@@ -76,6 +76,17 @@ func (p *process) trouble(e ending, stderr string) {
 		e.detail = fmt.Sprintf("the app's memory is too small for size = %d of it", p.crew.pool.spec.Size)
 	}
 	p.crew.trouble(fmt.Errorf("handler %s %s: %s", p.crew.pool.spec.Name, how, describe(e, stderr)))
+}
+
+// leavesGroup reports whether what the process left behind is to be ended by its group: no leaf is emptied after it.
+func (p *process) leavesGroup() bool {
+	switch {
+	case p.crew.pool.spec.Leftover != KillLeftover:
+		return false
+	case p.zygote != nil:
+		return !p.forked.told // then it was done
+	}
+	return !p.crew.work.Group.Kills()
 }
 
 // Records of denied system calls come a little after the process's end, if at all.

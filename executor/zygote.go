@@ -121,17 +121,21 @@ func (p *process) heardOfChild(step directcopy.Progress) {
 		}
 		p.askEnds()
 	}
-	if p.ready { // it did something; else ready_timeout is for its hello
+	if p.owes() { // and it did something
 		p.deadline.Stop()
 		p.owe()
 	}
 }
 
+// owes reports whether something is to come of the zygote at all: it has said hello, which ready_timeout is for else, and
+// has not ended.
+func (p *process) owes() bool { return p.ready && !p.brood.left && p.asked == 0 }
+
 // owe gives the zygote ready_timeout for the next thing that is to come of it: a child, or how one ended.
 func (p *process) owe() {
 	c := p.crew
 	switch {
-	case !p.ready || p.brood.left: // ready_timeout is for its hello, or it owes nothing any more
+	case !p.owes():
 	case len(p.flights)+p.brood.asked == 0:
 		p.deadline.Stop()
 	case !p.deadline.Set():
