@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"time"
 
 	"github.com/aem-exec/aem-exec/source"
 )
@@ -63,6 +64,7 @@ func readEvent(e *event) eventType {
 			{"frame", choice(&e.read.Frame, frames), nil, "What is one event: what a read gives, a line, a frame after its length in 4 bytes (the large one first), or a message. Default: `chunk`, and `datagram` where there are messages."},
 			{"max_bytes", size(&e.read.MaxBytes, 1), "64KiB", "The longest frame. Who sends a longer one is disconnected; a longer datagram is thrown away."},
 			{"connections", count(&e.read.Connections, 1, 1_000_000), 10_000, "Connections open at once; further clients wait in the kernel."},
+			{"idle", duration(&e.read.Idle, time.Second), nil, "A connection that sends no frame for so long is closed, at the latest half as long again. Default: never."},
 		}, doorKeys(&e.read.Door)),
 	}
 }

@@ -14,7 +14,7 @@ var closeType = Type{
 		{"peer", aem.FactText, "the other end's address"},
 		{"local", aem.FactText, "our own"},
 		{"connection", aem.FactNumber, "its number, as the events of `of` have it"},
-		{"reason", aem.FactText, "`peer` ended it and all was answered; `reset`: it broke; `handler`: a Go function hung up; `fate`: a frame was not done; `frame`: one was too long or cut off; `slow`: the peer took nothing of a reply; `stopped`: `of` was; `overflow`: ends were lost"},
+		{"reason", aem.FactText, "`peer` ended it and all was answered; `reset`: it broke; `handler`: a Go function hung up; `fate`: a frame was not done; `frame`: one was too long or cut off; `slow`: the peer took nothing of a reply; `idle`: no frame came for too long; `stopped`: `of` was; `overflow`: ends were lost"},
 		{"received", aem.FactNumber, "bytes that came on it"},
 		{"sent", aem.FactNumber, "bytes of replies that the kernel took"},
 		{"opened", aem.FactTime, "when it was accepted"},

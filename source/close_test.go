@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/timing"
 )
 
 const closeJobID = 9
@@ -82,13 +83,26 @@ func TestClose_R116_R181(t *testing.T) {
 		}},
 		{"fate", Line, "one\n", "", func(w *watched, c net.Conn) { w.next().end(aem.Completion{Outcome: aem.Failed}); c.Close() }},
 		{"frame", Length, "\xff\xff\xff\xff", "", func(w *watched, c net.Conn) { w.gets(c, ""); c.Close() }},
+		{"idle", Line, "one\ntw", "1", func(w *watched, c net.Conn) {
+			w.next().answer("1")
+			w.gets(c, "1")
+			w.quiet(w.t, 10*time.Millisecond)
+			at, ok := w.alarms.Next()
+			if ahead := time.Duration(at - timing.Now()); !ok || ahead > time.Hour/2 {
+				w.t.Fatalf("the next look is in %v", ahead)
+			}
+			w.job().conns[0].rested -= int64(time.Hour)
+			w.alarms.Run(at)
+			w.gets(c, "")
+			c.Close()
+		}},
 		{"stopped", Line, "", "", func(w *watched, _ net.Conn) {
 			w.until(w.t, "connected", func() bool { return len(w.job().conns) == 1 })
 			w.source.Stop(readJob)
 		}},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			w := newWatched(t, "tcp://127.0.0.1:0", Read{Frame: c.frame})
+			w := newWatched(t, "tcp://127.0.0.1:0", Read{Frame: c.frame, Idle: time.Hour})
 			began := time.Now()
 			client := w.client()
 			say(t, client, c.says)

@@ -26,6 +26,7 @@ type conn struct {
 	facts   []aem.Fact // of all its events
 	guest   *guest     // nil: nobody counts
 	opened  int64      // ns since 1970
+	rested  int64      // since when it rests, as timing.Now gives it; only where there is a bound to that
 
 	received, sent int64 // bytes
 
@@ -71,6 +72,7 @@ const (
 	endFate    = "fate"    // a frame was not done: its reply is missing, and the next would be taken for it
 	endFrame   = "frame"   // a frame was too long, or cut off
 	endSlow    = "slow"    // its peer took nothing of its reply for too long
+	endIdle    = "idle"    // no frame came for too long
 	endStopped = "stopped" // its job was stopped
 )
 
@@ -173,6 +175,9 @@ var errTooMuch = errors.New("too much memory is in beginnings of frames")
 // Ended sends the reply and goes on with the next frame.
 func (c *conn) Ended(e *aem.Event, end *aem.Completion) {
 	c.busy = false
+	if c.reading.spec.Idle > 0 {
+		c.rested = timing.Now()
+	}
 	if e.Pinned {
 		c.buf = slices.Clone(c.buf) // the other one is lost to us
 	}

@@ -97,6 +97,8 @@ func (r Read) check() error {
 		return fmt.Errorf("max_bytes of frame = %q is from 1 to %d", r.Frame, most)
 	case r.Connections < 1:
 		return errors.New("connections is at least 1")
+	case r.Idle < 0:
+		return errors.New("idle is not negative")
 	}
 	for _, a := range r.Listen {
 		switch packets := a.Packets(); {

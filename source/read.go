@@ -7,6 +7,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/internal/sys"
+	"github.com/aem-exec/aem-exec/internal/timing"
 )
 
 var readType = Type{
@@ -51,8 +52,9 @@ type reading struct {
 	full       bool    // there are as many connections as there may be
 	stopped    bool    // no more frames; what is under way may finish
 	waiting    []*conn // connections that had something to read, or have, since the job is held
-	unfinished int     // bytes of buffers with the beginning of a frame
-	letters    int     // datagrams that are events
+	sweep      timing.Alarm
+	unfinished int // bytes of buffers with the beginning of a frame
+	letters    int // datagrams that are events
 	tooLong    tally
 	unsent     tally
 	refused    tally
@@ -95,7 +97,24 @@ func (s *reads) Start(id aem.JobID, spec Spec) (err error) {
 		s.scratch = make([]byte, r.spec.MaxBytes)
 	}
 	s.jobs[id] = r
+	if r.spec.Idle > 0 {
+		s.env.Alarms.After(&r.sweep, r.spec.Idle/2, r.sweepIdle)
+	}
 	return nil
+}
+
+// sweepIdle closes connections that have been at rest for too long: half as long again at the most, so that a frame costs
+// no alarm. The beginning of a frame is no frame.
+func (r *reading) sweepIdle() {
+	least := timing.Now() - int64(r.spec.Idle)
+	for _, c := range slices.Clone(r.conns) {
+		if !r.held && c.fd >= 0 && !c.busy && !c.waits && c.slow == nil && c.rested < least {
+			c.finish(endIdle)
+		}
+	}
+	if !r.stopped {
+		r.source.env.Alarms.After(&r.sweep, r.spec.Idle/2, r.sweepIdle)
+	}
 }
 
 // Stop ends connections that are at rest. Of the others the frame that is an event may finish, and its reply be sent.
@@ -106,6 +125,7 @@ func (s *reads) Stop(id aem.JobID) {
 	}
 	delete(s.jobs, id)
 	r.stopped = true
+	r.sweep.Stop()
 	r.tooLong.stop()
 	r.unsent.stop()
 	r.refused.stop()
@@ -182,7 +202,7 @@ func (s *reads) Settled() bool { return len(s.leaving) == 0 }
 func (r *reading) take(l *listener, fd int, peer sys.Peer, g *guest) {
 	s := r.source
 	s.last++
-	c := &conn{reading: r, fd: fd, guest: g, packets: l.kind.packets, opened: time.Now().UnixNano()}
+	c := &conn{reading: r, fd: fd, guest: g, packets: l.kind.packets, opened: time.Now().UnixNano(), rested: timing.Now()}
 	watch, err := s.env.Poller.Add(fd, sys.EPOLLIN, c)
 	if err != nil {
 		sys.Close(fd)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 )
 
 // Spec says what one registration wants to be told of: a plain value of one of the types below.
@@ -31,8 +32,9 @@ type Read struct {
 	Listen      []Address
 	Door        Door
 	Frame       Frame
-	MaxBytes    int // of a frame
-	Connections int // open at once
+	MaxBytes    int           // of a frame
+	Connections int           // open at once
+	Idle        time.Duration // without a frame, after which a connection is closed; 0: never
 }
 
 // Topic asks for an event for each publication under the full name, APP/NAME.
