@@ -11,6 +11,7 @@ type app struct {
 	at            string // its table in the file
 	policy        security
 	resources     string // a file
+	confinement   confinement
 	handlerTables map[string]any
 	eventTables   map[string]any
 	handlers      []*handler
@@ -23,6 +24,7 @@ func (d *decoder) app(name string, v any) supervisor.App {
 	stated := d.rows(a.at, v, appKeys(a))
 	d.resources(a, stated["limits"])
 	d.security(a)
+	d.confinement(a, stated["policy"])
 	handlers, events := join(a.at, "handler"), join(a.at, "event")
 	for _, name := range d.inOrder(handlers, a.handlerTables) {
 		d.name(join(handlers, name), name)

@@ -96,8 +96,8 @@ func TestExample(t *testing.T) {
 			want = append(want, (config.Error{File: "aem.toml", Line: i + 1, Key: mark, Message: "not supported yet"}).Error())
 		}
 	}
-	if len(want) < 10 {
-		t.Fatalf("the file marks only %d keys as not supported yet", len(want))
+	if len(want) == 0 {
+		t.Fatal("the file marks no key as not supported yet")
 	}
 	checkLines(t, errorLines(t, string(text)), strings.Join(want, "\n"))
 	f := parse(t, without(strings.Split(string(text), "\n"), -1))

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aem-exec/aem-exec/executor"
@@ -46,7 +47,7 @@ func Docs() []byte {
 	a := new(app)
 	section(&b, "[app.NAME]", accountKeys(a))
 	section(&b, "[app.NAME.limits]", limitKeys(a))
-	section(&b, "[app.NAME.policy]", policyKeys(&a.policy))
+	section(&b, "[app.NAME.policy]", slices.Concat(policyKeys(&a.policy), confinementKeys(&a.confinement)))
 	spec := new(executor.Spec)
 	section(&b, "[app.NAME.handler.HANDLER]", commonKeys(spec))
 	fmt.Fprintf(&b, "\nFor agents `process` and `thread`:\n")

@@ -61,7 +61,7 @@ func supervisorKeys(o *supervisor.Options) []key {
 func appKeys(a *app) []key {
 	return append(accountKeys(a),
 		key{"limits", table(limitKeys(a)...), nil, "What the app may use."},
-		key{"policy", table(policyKeys(&a.policy)...), nil, "What its processes may do."},
+		key{"policy", table(slices.Concat(policyKeys(&a.policy), confinementKeys(&a.confinement))...), nil, "What its processes may do."},
 		key{"handler", named("handler", &a.handlerTables), nil, "The handlers, by name."},
 		key{"event", named("event", &a.eventTables), nil, "The events, by name."},
 	)

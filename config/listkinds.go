@@ -51,11 +51,18 @@ func stringsOf(v any) ([]string, error) {
 func anything(string) error { return nil }
 
 // choices is a list of some words.
-func choices(p *[]string, words ...string) kind {
-	k := texts(p, func(s string) error { return oneOf(s, words, nil) })
+func choices[T ~string](p *[]T, words ...T) kind {
+	var found []string
+	k := texts(&found, func(s string) error { return oneOf(T(s), words, nil) })
 	k.name = "list of " + list(words)
 	k.schema = object{"type": "array", "items": object{"enum": words}}
-	return k
+	return k.then(func() error {
+		*p = make([]T, len(found))
+		for i, word := range found {
+			(*p)[i] = T(word)
+		}
+		return nil
+	})
 }
 
 // statuses is a list of exit statuses.

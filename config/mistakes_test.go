@@ -81,6 +81,11 @@ aem.toml:4: app.web.event.e.apps: "" is no name or pattern`},
 aem.toml:3: app.web.policy.seccomp_arches: "x87" is not one of x86, x32, arm (did you mean x86?)`},
 	{text: "[app.web.policy]\nseccomp_arches = [\"x86\"]\nseccomp = \"/no/none.json\"", unseen: true, want: `aem.toml:2: app.web.policy: seccomp_arches is for default and handler: a file names its own
 aem.toml:3: app.web.policy.seccomp: read seccomp profile: open /no/none.json: no such file or directory`},
+	{text: "[app.web.policy]\ncapabilities = [\"net_bind_servise\", \"CAP_KILL\"]\nnamespaces = [\"network\"]\nsignals = \"none\"\npaths = {}",
+		want: `aem.toml:2: app.web.policy.capabilities: "net_bind_servise" is no capability (did you mean net_bind_service?)
+aem.toml:3: app.web.policy.namespaces: "network" is not one of mount, pid, net, ipc, uts, user
+aem.toml:4: app.web.policy.signals: "none" is not one of own, any
+aem.toml:5: app.web.policy: paths wants read or write`},
 	{text: hello + "[app.web.limits]\ntypes = [\"socket.*\"]\nagents = [\"callback\"]\npriority_max = 9", unseen: true,
 		want: `aem.toml:1: app.web.handler.hello: the app's limits do not allow agent process
 aem.toml:4: app.web.event.hello: priority 10 is above the app's priority_max 9

@@ -25,11 +25,6 @@ func policyKeys(s *security) []key {
 		{"seccomp_arches", choices(&s.arches, archWords()...), nil, "Architectures whose programs `default` and `handler` let in beside the machine's own. Default: none."},
 		{"mode", choice(&s.mode, []string{"enforce", "log"}), "enforce", "What happens to denied system calls: `log` records them and lets them pass."},
 		{"seccomp_ready", profileName(&s.ready), nil, "A second profile, beside the first, from readiness on: `handler`, `default` or a file. For handlers of `direct`, whose SDK installs it."},
-		{"capabilities", later, nil, "Capabilities that are kept."},
-		{"namespaces", later, nil, "Namespaces of the app's own."},
-		{"read_only", later, nil, "A file system that cannot be written."},
-		{"paths", later, nil, "What may be read and written."},
-		{"signals", later, nil, "Whom signals may reach."},
 	}
 }
 

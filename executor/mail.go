@@ -50,8 +50,12 @@ func (p *process) hear() directcopy.Progress {
 }
 
 func (p *process) greeted() {
-	if hello := p.mailbox.Hello(); int(hello.PID) != p.pid {
-		p.lie(fmt.Errorf("hello from process %d, but %d was started: the handler must be exec'ed, not forked", hello.PID, p.pid))
+	started := p.inner
+	if p.brood != nil {
+		started = p.pid // a zygote is told by the kernel, as we know it
+	}
+	if hello := p.mailbox.Hello(); int(hello.PID) != started {
+		p.lie(fmt.Errorf("hello from process %d, but %d was started: the handler must be exec'ed, not forked", hello.PID, started))
 		return
 	}
 	if err := p.mailbox.Prove(p.pid); err != nil {

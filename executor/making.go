@@ -45,7 +45,7 @@ func (p *process) spawn(m *spawn.Maker) error {
 	if err != nil {
 		return err
 	}
-	p.pid, p.pidfd = child.PID, child.PIDFD
+	p.pid, p.pidfd, p.inner = child.PID, child.PIDFD, child.Inner
 	return p.record()
 }
 

@@ -43,6 +43,7 @@ type process struct {
 	here    bool // made, and not on the lane any more: until then the lane writes what follows
 	pid     int
 	pidfd   int
+	inner   int                     // its number as it sees it itself
 	mailbox *directcopy.Mailbox     // nil unless direct
 	copying *directcopy.Reservation // while a copy is under way: not to be reaped
 	stuck   bool                    // that copy did not return

@@ -9,6 +9,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/directcopy"
 	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
 )
 
@@ -20,9 +21,10 @@ import (
 //	resident  size of them made ahead, never told to end
 //	zygote    as resident; each forks for an activation, and what it forked ends after that
 type processes struct {
-	pool *Pool
-	work *Workplace
-	plan *spawn.Plan
+	pool    *Pool
+	work    *Workplace
+	plan    *spawn.Plan
+	ruleset int // of Landlock, that the plan names; 0: none
 
 	refused chan error // what the rehearsal found
 
@@ -70,11 +72,18 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.plan, err = spawn.Compile(c.spawnSpec(path)); err != nil {
+	if c.ruleset, err = w.OpenRuleset(path); err != nil {
+		return nil, err
+	}
+	if c.plan, err = spawn.Compile(c.spawnSpec(path)); err == nil {
+		err = c.rehearse()
+	}
+	if err != nil {
+		c.close()
 		return nil, err
 	}
 	w.Places.open(c)
-	return c, c.rehearse()
+	return c, nil
 }
 
 // rehearse begins to find out what this host refuses of what the handler's processes are made under; Pool.Rehearsed waits
@@ -91,7 +100,8 @@ func (c *processes) rehearse() error {
 func (c *processes) spawnSpec(path string) spawn.Spec {
 	s := spawn.Spec{
 		Path: path, Dir: c.pool.spec.Dir, Umask: c.pool.spec.Umask,
-		DropCaps: true, NoNewPrivs: true, Filter: c.work.Filter, Shield: c.work.Group.LimitsMemory(), Scheduling: c.pool.spec.Scheduling.ofProcess(),
+		DropCaps: true, KeepCaps: c.work.Keep, UserNamespace: c.work.UserNamespace, NoNewPrivs: true, Ruleset: c.ruleset,
+		Filter: c.work.Filter, Shield: c.work.Group.LimitsMemory(), Scheduling: c.pool.spec.Scheduling.ofProcess(),
 	}
 	if who := c.work.Account; !who.Own {
 		s.Identity = &spawn.Identity{UID: who.UID, GID: who.GID, Groups: who.Groups}
@@ -431,6 +441,9 @@ func (c *processes) ended() bool { return c.stopped && len(c.live) == 0 }
 
 // close lets go of the slots. No process is left, and the lane is closed.
 func (c *processes) close() {
+	if c.ruleset > 0 {
+		sys.Close(c.ruleset)
+	}
 	for _, s := range c.slots {
 		s.close()
 	}

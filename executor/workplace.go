@@ -10,6 +10,7 @@ import (
 	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
 	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/queue"
 	"github.com/aem-exec/aem-exec/source"
 )
@@ -24,7 +25,14 @@ type Workplace struct {
 	Limited bool // the group has limits that a process can run into
 	Places  *Places
 	Lane    *spawn.Lane
-	Census  *Census // nil where a cgroup keeps the processes together
+
+	// What the app's processes are kept in.
+	Cell          *spawn.Cell // its namespaces; nil: none
+	UserNamespace bool        // it has one of its own
+	Keep          uint64      // capabilities, bit n is capability n
+	Reach         policy.Reach
+
+	Census *Census // nil where a cgroup keeps the processes together
 
 	Loop   Loop
 	Poller *source.Poller
@@ -67,6 +75,21 @@ type CopyOwner interface {
 	Copied(err error)
 	Stuck()
 	Freed()
+}
+
+// OpenRuleset makes the Landlock ruleset of processes that run programs; 0 is none, and the caller closes every other.
+func (w *Workplace) OpenRuleset(programs ...string) (ruleset int, err error) {
+	reach := w.Reach
+	reach.Programs = programs
+	if w.Cell != nil {
+		return reach.Open(w.Cell.Root())
+	}
+	root, err := sys.OpenDirectory("/")
+	if err != nil {
+		return 0, err
+	}
+	defer sys.Close(root)
+	return reach.Open(root)
 }
 
 // Open makes the pool of a handler, which queues at most capacity activations. Its agents are made when Start is

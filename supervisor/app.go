@@ -97,14 +97,14 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 			return a, placed(err, "app", spec.Name, "policy.seccomp_ready")
 		}
 	}
-	return a, s.watchKernel(a)
+	return a, errors.Join(s.confine(a), s.watchKernel(a))
 }
 
 // openLane starts the app's lane. What its processes never have, each of its threads gives up once.
 func (s *Supervisor) openLane(spec *App) (*spawn.Lane, error) {
 	told := false
 	return s.stage.NewLane(laneQueue(spec), func(m *spawn.Maker) {
-		if err := m.DropBounding(); err != nil && os.Geteuid() == 0 && !told {
+		if err := m.DropBounding(uint64(spec.Confinement.Capabilities)); err != nil && os.Geteuid() == 0 && !told {
 			told = true
 			s.log.Warn("each process drops its bounding set itself", "app", spec.Name, "err", err)
 		}
@@ -280,7 +280,7 @@ func (a *app) close() error {
 	if a.work.Second != nil {
 		a.work.Second.Close() //nolint:errcheck // nothing was written
 	}
-	return a.removeGroup()
+	return errors.Join(a.work.Cell.Close(), a.removeGroup())
 }
 
 // Killed processes take a moment to be gone from their cgroup: the kernel frees their memory first.

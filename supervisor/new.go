@@ -211,8 +211,8 @@ func (s *Supervisor) announce() {
 		if !processes {
 			continue
 		}
-		if int(a.work.Account.UID) == os.Geteuid() {
-			s.log.Warn("handlers run as the supervisor's own user: their limits are advisory", "app", a.spec.Name)
+		if text := a.reservation(); text != "" {
+			s.log.Warn(text, "app", a.spec.Name)
 		}
 		if shields, err := spawn.Shields(); a.work.Group.LimitsMemory() && err == nil && !shields {
 			s.log.Warn("without CAP_SYS_RESOURCE the kernel may end the supervisor when an app's memory runs out just as a process of it begins", "app", a.spec.Name)

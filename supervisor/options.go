@@ -62,6 +62,8 @@ type App struct {
 	// processes have to be direct.
 	SeccompReady *policy.Profile
 
+	Confinement policy.Confinement
+
 	Handlers []executor.Spec
 	Events   []Registration
 }

@@ -5,12 +5,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/spawn"
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
@@ -19,7 +21,8 @@ import (
 // twice: one that a lane has just made is not known at once.
 type orphans struct {
 	s    *Supervisor
-	own  map[int]int // the processes that agents wait for themselves; a number may be told as new before it is told as gone
+	own  map[int]int   // the processes that agents wait for themselves; a number may be told as new before it is told as gone
+	held []*spawn.Cell // whose inits get orphans instead of us; fixed after New
 	seen map[int]bool
 }
 
@@ -53,8 +56,8 @@ func (o *orphans) run(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			}
-			children := childrenOfOurs()
-			o.s.ask(func() { left = o.look(children) })
+			children, strays := o.children(), o.strays()
+			o.s.ask(func() { left = o.look(children) || o.endStrays(strays) })
 		}
 	}
 }
@@ -83,7 +86,7 @@ func (o *orphans) look(children []int) (left bool) {
 func (o *orphans) end() {
 	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		left := false
-		for _, pid := range childrenOfOurs() {
+		for _, pid := range o.children() {
 			if o.own[pid] == 0 && !sys.ReapOrphan(pid) && o.killable(pid) {
 				sys.Kill(pid, syscall.SIGKILL) // its own children come to us then
 				left = true
@@ -104,6 +107,35 @@ func (o *orphans) killable(pid int) bool {
 		}
 	}
 	return o.own[sys.Session(pid)] == 0
+}
+
+// children are our children but for the inits of cells.
+func (o *orphans) children() []int {
+	return slices.DeleteFunc(childrenOfOurs(), func(pid int) bool {
+		return slices.ContainsFunc(o.held, func(c *spawn.Cell) bool { return c.PID() == pid })
+	})
+}
+
+// strays are the orphans in each cell: the kernel reaps them.
+func (o *orphans) strays() map[*spawn.Cell][]int {
+	found := map[*spawn.Cell][]int{}
+	for _, c := range o.held {
+		found[c] = c.Orphans()
+	}
+	return found
+}
+
+// endStrays kills those that are to be killed, and reports whether there were any.
+func (o *orphans) endStrays(strays map[*spawn.Cell][]int) (left bool) {
+	for c, pids := range strays {
+		for _, pid := range pids {
+			if o.killable(pid) {
+				c.KillOrphan(pid)
+				left = true
+			}
+		}
+	}
+	return left
 }
 
 // childrenOfOurs are the processes whose parent is one of our threads; man 5 proc, /proc/PID/task/TID/children.

@@ -9,8 +9,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,12 +24,14 @@ import (
 
 // roles are the handlers, good and bad, that the test binary plays when it is started as one.
 var roles = map[string]func(){
-	"done":  func() { hd.Run(func(context.Context, *hd.Event) error { return nil }) },
-	"hang":  func() { hd.Run(func(context.Context, *hd.Event) error { time.Sleep(time.Hour); return nil }) },
-	"fail":  func() { hd.Run(func(context.Context, *hd.Event) error { return hd.Fail(errors.New("no use")) }) },
-	"retry": func() { hd.Run(func(context.Context, *hd.Event) error { return errors.New("not yet") }) },
-	"third": func() { hd.Run(third) },
-	"crash": func() { hd.Run(func(context.Context, *hd.Event) error { panic("crash") }) },
+	"done":   func() { hd.Run(func(context.Context, *hd.Event) error { return nil }) },
+	"hang":   func() { hd.Run(func(context.Context, *hd.Event) error { time.Sleep(time.Hour); return nil }) },
+	"fail":   func() { hd.Run(func(context.Context, *hd.Event) error { return hd.Fail(errors.New("no use")) }) },
+	"retry":  func() { hd.Run(func(context.Context, *hd.Event) error { return errors.New("not yet") }) },
+	"third":  func() { hd.Run(third) },
+	"crash":  func() { hd.Run(func(context.Context, *hd.Event) error { panic("crash") }) },
+	"probe":  func() { hd.Run(probe) },
+	"nested": nested,
 	"die": func() {
 		hd.Run(func(context.Context, *hd.Event) error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) })
 	},
@@ -97,10 +101,24 @@ var roles = map[string]func(){
 	"kid":    playKid,
 }
 
+// player is the test binary, where every user may execute it.
+var player = sync.OnceValues(func() (string, error) {
+	dir, err := programs()
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "player")
+	return file, os.WriteFile(file, text, 0o755)
+})
+
 // role is a handler of direct that the test binary plays.
 func role(t *testing.T, name string) executor.Spec {
 	t.Helper()
-	self, err := os.Executable()
+	self, err := player()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func TestLeftoversAtTheEnd(t *testing.T) {
 func TestLeftoversAreLeft(t *testing.T) {
 	for name, who := range map[string]user{"myself": myself(), "nobody": nobody()} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, who, strings.Replace(leavingApp, "LEFTOVER", "leave", 1))
+			s := start(t, who, "[app.a.policy]\nnamespaces = []\n"+strings.Replace(leavingApp, "LEFTOVER", "leave", 1))
 			for range 3 { // the place of what is left is not used again
 				s.must("emit", "a/leave", "--wait")
 			}

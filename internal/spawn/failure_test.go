@@ -86,8 +86,8 @@ func TestVarsAreChecked(t *testing.T) {
 	for want, change := range map[string]func(*Vars){
 		"make process: 17 descriptors: at most 16":     func(v *Vars) { v.FDs = make([]int, 17) },
 		"make process: 9 groups to join: at most 8":    func(v *Vars) { v.Join = make([]int, 9) },
-		`make process: "a\x00b" contains NUL`:          func(v *Vars) { v.Args = []string{"a\x00b"} },
-		`make process: "VARIABLE=a\x00b" contains NUL`: func(v *Vars) { v.Env = []string{"VARIABLE=a\x00b"} },
+		"make process: argument 0 contains NUL":        func(v *Vars) { v.Args = []string{"a\x00b"} },
+		"make process: variable VARIABLE contains NUL": func(v *Vars) { v.Env = []string{"VARIABLE=a\x00b"} },
 	} {
 		spec, vars := shell("")
 		change(&vars)

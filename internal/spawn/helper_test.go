@@ -75,7 +75,7 @@ func makeOne(spec Spec, vars Vars) error {
 	defer lane.Close()
 	made := make(chan error, 1)
 	if !lane.Submit(func(m *Maker) {
-		m.DropBounding() //nolint:errcheck // who may not does not have to
+		m.DropBounding(0) //nolint:errcheck // who may not does not have to
 		child, err := m.Spawn(plan, vars)
 		if err == nil {
 			_, _, err = sys.WaitPIDFD(child.PIDFD, false)

@@ -47,7 +47,7 @@ func (s *Stage) NewLane(queue int, begin func(*Maker)) (*Lane, error) {
 func (l *Lane) work(done chan struct{}) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and with it what it gave up
 	defer close(done)
-	l.maker.list.unbound = false // another thread may have been
+	l.maker.list.unbound, l.maker.entered = false, false // another thread may have been
 	if l.begin != nil {
 		l.begin(&l.maker)
 	}

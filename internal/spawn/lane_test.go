@@ -130,7 +130,7 @@ func TestEveryThreadOfALaneGivesUpItsBoundingSet(t *testing.T) {
 	drop := true
 	lane, err := stage.NewLane(4, func(m *Maker) {
 		if drop {
-			m.DropBounding()
+			m.DropBounding(0)
 		}
 	})
 	if err != nil {

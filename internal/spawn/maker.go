@@ -1,7 +1,6 @@
 package spawn
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -13,24 +12,9 @@ import (
 // Maker makes the processes of one lane, in memory that it uses again for each. It is valid inside a function given to
 // Lane.Submit, and only there.
 type Maker struct {
-	stage *Stage
-	list  list
-}
-
-// DropBounding empties the bounding set of the lane's own thread: the processes made on it inherit that, and need not
-// do it themselves, one capability after the other, each time (50 us). Without CAP_SETPCAP nothing is changed.
-func (m *Maker) DropBounding() error {
-	we, err := readSelf()
-	if err != nil {
-		return err
-	}
-	for _, c := range members(we.capBnd, 0) {
-		if err := sys.DropBounding(c); err != nil {
-			return fmt.Errorf("drop capability %d from the bounding set: %w", c, err)
-		}
-	}
-	m.list.unbound = true
-	return nil
+	stage   *Stage
+	list    list
+	entered bool // the thread's children are born into the cell's pid namespace
 }
 
 // Spawn makes a process and returns when it has begun its program. If it never does, nothing is left of it, and the
@@ -39,18 +23,33 @@ func (m *Maker) Spawn(p *Plan, v Vars) (Child, error) {
 	if err := v.check(); err != nil {
 		return Child{}, err
 	}
+	child, err := m.make(p, &v, 0, nil)
+	if c := m.list.cell; err != nil && c != nil && c.Ended() {
+		err = fmt.Errorf("the app's namespaces are gone, their init was ended from outside: %w", err)
+	}
+	return child, err
+}
+
+// make makes a process; change, unless nil, changes the steps that the plan wants.
+func (m *Maker) make(p *Plan, v *Vars, namespaces uint64, change func(*list)) (Child, error) {
+	if err := m.enterPIDs(); err != nil {
+		return Child{}, err
+	}
 	l := &m.list
 	l.slots = m.stage.take()
 	defer m.stage.put(l.slots)
-	defer m.stage.empty(l.slots, &v)
-	if err := m.stage.fill(l.slots, &v); err != nil {
-		var errno syscall.Errno
-		errors.As(err, &errno)
-		return Child{}, &StepError{Step: "dup3", Errno: errno}
+	l.hand(p, v)
+	defer m.stage.empty(l.slots, &l.given)
+	if err := m.stage.fill(l.slots, &l.given); err != nil {
+		return Child{}, &StepError{Step: "dup3", Errno: errnoOf(err)}
 	}
-	l.copyText(&v)
-	l.write(p, &v)
-	pid := l.clone(v.Cgroup)
+	l.copyText(v)
+	l.write(p, v)
+	if change != nil {
+		change(l)
+	}
+	l.run.first = &l.steps[0]
+	pid := l.clone(namespaces, v.Cgroup)
 	runtime.KeepAlive(p)
 	if pid < 0 {
 		return Child{}, &StepError{Step: "clone3", Errno: syscall.Errno(-pid)}
@@ -68,35 +67,38 @@ func (m *Maker) Spawn(p *Plan, v Vars) (Child, error) {
 	return child, nil
 }
 
-// Rehearse makes a process that takes all steps of a plan and ends where it would execute its program, and reports the
-// step that this host refuses. The directory is left out: it may be made later.
-func (m *Maker) Rehearse(p *Plan) error {
-	l, v := &m.list, Vars{Cgroup: -1}
-	l.slots = m.stage.take()
-	defer m.stage.put(l.slots)
-	trial := *p
-	trial.dir = nil
-	l.copyText(&v)
-	l.write(&trial, &v)
-	l.steps[len(l.steps)-1] = step{name: rehearsed, nr: sys.SYS_EXIT_GROUP}
-	pid := l.clone(v.Cgroup)
-	runtime.KeepAlive(&trial)
-	if pid < 0 {
-		return &StepError{Step: "clone3", Errno: syscall.Errno(-pid)}
-	}
-	_, err := l.outcome(pid)
-	if failed, ok := err.(*StepError); ok && *failed == (StepError{Step: rehearsed}) {
+// performed is the last step of a process that executes no program.
+const performed = "exit_group"
+
+// perform makes a process that ends where it would execute its program, and returns when it has. The error is a
+// *StepError.
+func (m *Maker) perform(p *Plan, more func(*list)) error {
+	_, err := m.make(p, &Vars{Cgroup: -1}, 0, func(l *list) {
+		l.steps = l.steps[:len(l.steps)-1]
+		if more != nil {
+			more(l)
+		}
+		l.add(performed, sys.SYS_EXIT_GROUP, 0)
+	})
+	if failed, ok := err.(*StepError); ok && *failed == (StepError{Step: performed}) {
 		return nil
 	}
 	return err
 }
 
-// rehearsed is the last step of a rehearsal.
-const rehearsed = "exit_group"
+// Rehearse has a process take all steps of a plan but the last, and reports the one that this host refuses. The
+// directory is left out: it may be made later.
+func (m *Maker) Rehearse(p *Plan) error {
+	trial := *p
+	trial.dir = nil
+	return m.perform(&trial, nil)
+}
 
 // clone makes a process that runs the list, and returns when it has executed its program or has ended.
-func (l *list) clone(cgroup int) (pid int) {
-	l.run.clone = sys.CloneArgs{Flags: cloneFlags, PIDFD: uint64(address(&l.run.pidfd))}
+func (l *list) clone(namespaces uint64, cgroup int) (pid int) {
+	l.run.clone = sys.CloneArgs{
+		Flags: cloneFlags | namespaces, PIDFD: uint64(address(&l.run.pidfd)), ChildTID: uint64(address(&l.run.inner)),
+	}
 	if cgroup > 0 {
 		l.run.clone.Flags |= sys.CLONE_INTO_CGROUP
 		l.run.clone.Cgroup = uint64(cgroup)
@@ -111,7 +113,7 @@ func (l *list) clone(cgroup int) (pid int) {
 // and execve makes it SIGCHLD, whatever it was (man 2 execve); a wait without __WALL sees only children with SIGCHLD
 // (man 2 waitid). So ECHILD means that execve was never reached or failed, also for a child killed right there.
 func (l *list) outcome(pid int) (Child, error) {
-	child := Child{PID: pid, PIDFD: int(l.run.pidfd)}
+	child := Child{PID: pid, PIDFD: int(l.run.pidfd), Inner: int(l.run.inner)}
 	err := sys.PeekPIDFD(child.PIDFD, sys.WEXITED)
 	if err == nil {
 		return child, nil
@@ -135,11 +137,15 @@ func (v *Vars) check() error {
 	case len(v.Join) > MaxJoins:
 		return fmt.Errorf("make process: %d groups to join: at most %d", len(v.Join), MaxJoins)
 	}
-	for _, texts := range [][]string{v.Args, v.Env} {
-		for _, s := range texts {
-			if strings.IndexByte(s, 0) >= 0 { // it would be cut off there, in silence
-				return fmt.Errorf("make process: %q contains NUL", s)
-			}
+	for i, s := range v.Args {
+		if strings.IndexByte(s, 0) >= 0 { // it would be cut off there, in silence
+			return fmt.Errorf("make process: argument %d contains NUL", i)
+		}
+	}
+	for _, s := range v.Env {
+		if strings.IndexByte(s, 0) >= 0 {
+			name, _, _ := strings.Cut(s, "=") // and not the value, which may be a secret
+			return fmt.Errorf("make process: variable %s contains NUL", name)
 		}
 	}
 	return nil

@@ -22,15 +22,16 @@ type Plan struct {
 	ownScore  []byte // oom_score_adj of a process that begins shielded; nil: it does not
 	rlimits   []rlimit
 	nofile    *sys.Rlimit
-	bounding  []int // capabilities to drop from the bounding set
 	setGroups bool
 	groups    []uint32
 	gid, uid  *uint32
-	caps      *sys.Capabilities
-	noPrivs   bool
-	ignored   []int // signals
-	filter    *sys.SockFprog
-	flags     uint32
+	capabilities
+	userNS  bool
+	ruleset int // of Landlock; 0: none
+	noPrivs bool
+	ignored []int // signals
+	filter  *sys.SockFprog
+	flags   uint32
 
 	// What every list points to.
 	noAction sys.Sigaction // SIG_DFL
@@ -57,6 +58,8 @@ func Compile(s Spec) (*Plan, error) {
 		path:    terminate(s.Path),
 		umask:   s.Umask,
 		noPrivs: s.NoNewPrivs,
+		userNS:  s.UserNamespace,
+		ruleset: s.Ruleset,
 		ignored: members(we.sigIgn, 1),
 		myself:  [1]byte{'0'},
 	}
@@ -72,7 +75,9 @@ func Compile(s Spec) (*Plan, error) {
 	p.setLimits(s.Rlimits)
 	p.setIdentity(s.Identity, we)
 	if s.DropCaps {
-		p.dropCaps(we)
+		if err := p.setCaps(&s, we); err != nil {
+			return nil, fmt.Errorf("compile %s: %w", s.Path, err)
+		}
 	}
 	if f := s.Filter; f != nil {
 		insns := slices.Clone(f.Insns)
@@ -135,21 +140,6 @@ func (p *Plan) setIdentity(id *Identity, we self) {
 	}
 	if uid := id.UID; we.uids != [3]uint32{uid, uid, uid} {
 		p.uid = &uid
-	}
-}
-
-// dropCaps empties the bounding set where we may. Where we may not and it matters, because the program could gain from
-// it (as uid 0, or without no_new_privs), the step stays in the list and fails by name: better than a weaker process.
-func (p *Plan) dropCaps(we self) {
-	if we.capPrm|we.capInh|we.capAmb == 0 {
-		return
-	}
-	p.caps = &sys.Capabilities{}
-	p.caps.Header.Version = sys.LINUX_CAPABILITY_VERSION_3
-	may := we.capEff&(1<<sys.CAP_SETPCAP) != 0
-	root := p.uid == nil && slices.Contains(we.uids[:], 0) || p.uid != nil && *p.uid == 0
-	if may || root || !p.noPrivs {
-		p.bounding = members(we.capBnd, 0)
 	}
 }
 

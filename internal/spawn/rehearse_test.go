@@ -46,5 +46,5 @@ func TestRehearsalTakesEveryStepButTheLast(t *testing.T) {
 	spec.Rlimits, spec.Filter = nil, &Filter{Insns: []sys.SockFilter{{}}}
 	wantStep(t, lane.rehearse(t, spec), StepError{Step: "seccomp", Errno: syscall.EINVAL})
 	spec.Filter = answer(syscall.SYS_EXIT_GROUP, retKill)
-	wantStep(t, lane.rehearse(t, spec), StepError{Step: rehearsed, Signal: syscall.SIGSYS})
+	wantStep(t, lane.rehearse(t, spec), StepError{Step: performed, Signal: syscall.SIGSYS})
 }

@@ -13,12 +13,19 @@ type Spec struct {
 	Dir        string    // working directory, absolute; "" leaves ours
 	Umask      int       // -1 leaves ours
 	Identity   *Identity // nil leaves ours
-	DropCaps   bool      // no capability in any set
+	DropCaps   bool      // no capability in any set, but
+	KeepCaps   uint64    // these: bit n is capability n
 	NoNewPrivs bool
 	Shield     bool     // the kernel must not end it for want of memory before it runs its program, where we may say so
 	Rlimits    []Rlimit // without RLIMIT_NOFILE here, it is what we were started with
 	Scheduling
 	Filter *Filter // nil: none; needs NoNewPrivs
+
+	// UserNamespace says that the lane's cell has one, in which the capabilities are held.
+	UserNamespace bool
+	// Ruleset is a descriptor of a Landlock ruleset, 0 for none; it needs NoNewPrivs. It stays the caller's, who keeps it
+	// as long as the plan is used.
+	Ruleset int
 }
 
 // Identity is who the process runs as.
@@ -59,6 +66,7 @@ const (
 type Child struct {
 	PID   int
 	PIDFD int
+	Inner int // its number as it sees it itself: another one in a pid namespace of its own
 }
 
 // StepError says at which step a process that never began its program failed.
@@ -74,6 +82,8 @@ var wants = map[string]string{
 	"ioprio":        "CAP_SYS_NICE",
 	"oom_score_adj": "CAP_SYS_RESOURCE",
 	"prlimit":       "CAP_SYS_RESOURCE",
+	"clone3":        "CAP_SYS_ADMIN for namespaces of its own",
+	"setns":         "CAP_SYS_ADMIN and CAP_SYS_PTRACE",
 }
 
 func (e *StepError) Error() string {

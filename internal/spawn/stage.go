@@ -8,8 +8,18 @@ import (
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
-// setSize is the slots of one spawn: one for each descriptor the child is given, one for each group it joins.
-const setSize = MaxFDs + MaxJoins
+// The slots of one spawn: one for each descriptor the child is given, one for each group it joins, and those that its
+// steps name.
+const (
+	joinSlot    = MaxFDs
+	cellSlot    = joinSlot + MaxJoins // the pidfd of the cell's init
+	rootSlot    = cellSlot + 1        // the cell's root directory
+	rulesetSlot = rootSlot + 1        // of Landlock
+	setSize     = rulesetSlot + 1
+)
+
+// given is what the slots of a set refer to; -1: to nothing.
+type given [setSize]int
 
 // MaxSets is how many processes a Stage can have in the making at once.
 const MaxSets = 64
@@ -99,8 +109,8 @@ func (s *Stage) put(slots int) {
 }
 
 // fill copies what one child is given into its slots.
-func (s *Stage) fill(slots int, v *Vars) error {
-	for i, fd := range v.FDs {
+func (s *Stage) fill(slots int, g *given) error {
+	for i, fd := range g {
 		if fd < 0 {
 			continue
 		}
@@ -108,23 +118,15 @@ func (s *Stage) fill(slots int, v *Vars) error {
 			return err
 		}
 	}
-	for i, fd := range v.Join {
-		if err := sys.DupTo(fd, slots+MaxFDs+i); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
 // empty drops the copies at once: a connection's peer sees its end only when the last copy is closed.
-func (s *Stage) empty(slots int, v *Vars) {
-	for i, fd := range v.FDs {
+func (s *Stage) empty(slots int, g *given) {
+	for i, fd := range g {
 		if fd >= 0 {
 			s.vacate(slots + i)
 		}
-	}
-	for i := range v.Join {
-		s.vacate(slots + MaxFDs + i)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 var order = [...]func(*list, *Plan, *Vars){
 	closeOthers, // first: until then the descriptors are the supervisor's own
 	newSession,
-	// Here: namespaces and mounts.
 	schedule,
 	limitResources,
 	placeDescriptors,
@@ -19,12 +18,13 @@ var order = [...]func(*list, *Plan, *Vars){
 	joinCgroups,      // from here on the app's own quota holds
 	chooseCPUs,
 	writeListenPID,
+	enterCell,      // what comes before may want rights that a user namespace takes
 	dropBounding,   // needs CAP_SETPCAP, gone with the uid
 	changeIdentity, // groups first, the uid takes the right to
 	dropCapabilities,
 	enterDirectory, // with the rights the program will have
 	forbidPrivileges,
-	// Here: Landlock, with a ruleset descriptor made by us.
+	restrictPaths, // which wants no_new_privs
 	resetSignals,
 	installFilter, // forbids what it forbids from here on, so last
 	execute,
@@ -45,8 +45,10 @@ const writePID = 1 << 20
 type list struct {
 	run     run
 	steps   []step
-	slots   int  // first number of the borrowed set
-	unbound bool // the lane's thread has no bounding set to give on
+	slots   int // first number of the borrowed set
+	given   given
+	cell    *Cell // nil: none
+	unbound bool  // the lane's thread has no bounding set to give on
 
 	text       []byte // arguments and environment
 	argv, envp []uintptr
@@ -59,7 +61,21 @@ func (l *list) write(p *Plan, v *Vars) {
 	for _, row := range order {
 		row(l, p, v)
 	}
-	l.run.first = &l.steps[0]
+}
+
+// hand says which descriptors the steps will find in the slots.
+func (l *list) hand(p *Plan, v *Vars) {
+	for i := range l.given {
+		l.given[i] = -1
+	}
+	copy(l.given[:], v.FDs)
+	copy(l.given[joinSlot:], v.Join)
+	if p.ruleset > 0 {
+		l.given[rulesetSlot] = p.ruleset
+	}
+	if l.cell != nil && l.cell.enter != 0 {
+		l.given[cellSlot], l.given[rootSlot] = l.cell.init.PIDFD, l.cell.root
+	}
 }
 
 func (l *list) add(name string, nr uintptr, args ...uintptr) {
@@ -107,22 +123,13 @@ func limitDescriptors(l *list, p *Plan, _ *Vars) {
 // because it stops all threads of all processes from forking (kernel/cgroup/cgroup.c, cgroup_threadgroup_rwsem).
 func joinCgroups(l *list, p *Plan, v *Vars) {
 	for i := range v.Join {
-		l.add("cgroup join", sys.SYS_WRITE, uintptr(l.slots+MaxFDs+i), address(&p.myself[0]), 1)
+		l.add("cgroup join", sys.SYS_WRITE, uintptr(l.slots+joinSlot+i), address(&p.myself[0]), 1)
 	}
 }
 
 func writeListenPID(l *list, _ *Plan, v *Vars) {
 	if v.ListenPID {
 		l.add("LISTEN_PID", writePID, l.listenPID)
-	}
-}
-
-func dropBounding(l *list, p *Plan, _ *Vars) {
-	if l.unbound {
-		return
-	}
-	for _, c := range p.bounding {
-		l.add("bounding set", sys.SYS_PRCTL, sys.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
 	}
 }
 
@@ -135,17 +142,12 @@ func changeIdentity(l *list, p *Plan, _ *Vars) {
 		gid := uintptr(*p.gid)
 		l.add("setresgid", sys.SYS_SETRESGID, gid, gid, gid)
 	}
+	if p.keep {
+		l.add("keep capabilities", sys.SYS_PRCTL, sys.PR_SET_KEEPCAPS, 1, 0, 0, 0)
+	}
 	if p.uid != nil {
 		uid := uintptr(*p.uid)
 		l.add("setresuid", sys.SYS_SETRESUID, uid, uid, uid)
-	}
-}
-
-// dropCapabilities empties the ambient set too: it never holds what permitted and inheritable do not
-// (security/commoncap.c, cap_capset).
-func dropCapabilities(l *list, p *Plan, _ *Vars) {
-	if p.caps != nil {
-		l.add("capset", sys.SYS_CAPSET, address(&p.caps.Header), address(&p.caps.Data[0]))
 	}
 }
 
@@ -161,6 +163,12 @@ func enterDirectory(l *list, p *Plan, _ *Vars) {
 func forbidPrivileges(l *list, p *Plan, _ *Vars) {
 	if p.noPrivs {
 		l.add("no_new_privs", sys.SYS_PRCTL, sys.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+	}
+}
+
+func restrictPaths(l *list, p *Plan, _ *Vars) {
+	if p.ruleset > 0 {
+		l.add("landlock", sys.SYS_LANDLOCK_RESTRICT_SELF, uintptr(l.slots+rulesetSlot), 0)
 	}
 }
 

@@ -14,12 +14,14 @@ type run struct {
 	index uintptr
 	errno uintptr
 	pidfd int32 // written by clone3
+	inner int32 // its number as it sees it itself: written by the kernel in the child's name
 }
 
 const cloneArgsSize = unsafe.Sizeof(sys.CloneArgs{}) //nolint:unused // the assembly uses it
 
 // The child shares our memory and the lane's stack. CLONE_CLEAR_SIGHAND keeps Go's signal handlers from running there.
-const cloneFlags = sys.CLONE_VM | sys.CLONE_VFORK | sys.CLONE_FILES | sys.CLONE_PIDFD | sys.CLONE_CLEAR_SIGHAND
+const cloneFlags = sys.CLONE_VM | sys.CLONE_VFORK | sys.CLONE_FILES | sys.CLONE_PIDFD | sys.CLONE_CLEAR_SIGHAND |
+	sys.CLONE_CHILD_SETTID
 
 // vfork makes a child that runs the steps from r.first on, and returns its pid or a negative error number when the
 // child has executed its program or has died.

@@ -52,6 +52,8 @@ const (
 	SYS_SCHED_SETAFFINITY = unix.SYS_SCHED_SETAFFINITY
 	SYS_OPENAT            = unix.SYS_OPENAT
 	SYS_CLOSE             = unix.SYS_CLOSE
+
+	SYS_LANDLOCK_RESTRICT_SELF = unix.SYS_LANDLOCK_RESTRICT_SELF
 )
 
 // Arguments of those system calls.
@@ -68,6 +70,9 @@ const (
 	PRIO_PROCESS            = unix.PRIO_PROCESS
 	IOPRIO_WHO_PROCESS      = 1 // linux/ioprio.h
 	O_WRONLY                = unix.O_WRONLY
+	PR_SET_KEEPCAPS         = unix.PR_SET_KEEPCAPS
+	PR_CAP_AMBIENT          = unix.PR_CAP_AMBIENT
+	PR_CAP_AMBIENT_RAISE    = unix.PR_CAP_AMBIENT_RAISE
 )
 
 // Rlimit is struct rlimit64, linux/resource.h.
