@@ -184,7 +184,8 @@ func anyDisk() (string, error) {
 	return "", errors.New("there is none in /sys/block of 16 MiB or more")
 }
 
-var aDisk = aemtest.Feature{Name: "a disk", Probe: func() error { _, err := anyDisk(); return err }}
+// aDisk is there in the guests of test/vm. Elsewhere disks are others'.
+var aDisk = aemtest.Feature{Name: "a disk", Where: aemtest.GuestOnly, Probe: func() error { _, err := anyDisk(); return err }}
 
 // readDisk reads the beginning of a disk past the page cache.
 func readDisk() {

@@ -107,7 +107,7 @@ func (r *reader) gets(c net.Conn, want string) {
 	go func() {
 		b := make([]byte, max(1, len(want)))
 		n, err := io.ReadAtLeast(c, b, len(b))
-		if err != nil && err != io.EOF && n == 0 {
+		if err != nil && err != io.EOF && !errors.Is(err, syscall.ECONNRESET) && n == 0 { // a reset is an end, too
 			b, n = []byte(err.Error()), len(err.Error())
 		}
 		got <- string(b[:n])

@@ -144,8 +144,9 @@ func TestEachOperation_R225(t *testing.T) {
 
 func TestOwner_R225(t *testing.T) {
 	aemtest.Require(t, aemtest.Root)
-	d := open(t, Spec{On: Owner | Mode})
+	d := open(t, Spec{On: Create | Owner | Mode})
 	d.write("f")
+	d.want("0 create f") // whose it was then
 	d.must(os.Chown(d.path("f"), 65534, 65534))
 	d.want("0 owner f")
 }
