@@ -11,7 +11,10 @@ type Activation struct {
 	Seq       uint64        // order of activation, over all jobs
 	Timeout   time.Duration // of its attempts: 0 the handler's own, negative none
 	Attempt   uint32        // the attempt that runs, counted before its handler starts; 0 before the first
+	Queued    bool          // it waits in its pool's queue, and is nobody else's
+	Late      bool          // it did not start within its registration's deadline
 	Bytes     int64         // what it counts for in its app's queue
+	Expires   int64         // not run after this; 0: never too late
 	Activated int64
 	Started   int64 // of the attempt
 }

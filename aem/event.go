@@ -17,6 +17,7 @@ type Event struct {
 	ID    EventID
 	Type  string
 	Time  time.Time // when it was detected
+	Last  time.Time // when the last arrival in it was; zero: it is the only one
 	Count uint32    // arrivals in it: 1 unless its job merges
 	Facts []Fact    // the type's own, in the order of its table
 	Data  []byte
@@ -43,6 +44,14 @@ func (e *Event) Add(f Fact) {
 		e.Facts = e.own[:0]
 	}
 	e.Facts = append(e.Facts, f)
+}
+
+// SetFacts gives the event a copy of facts.
+func (e *Event) SetFacts(facts []Fact) {
+	e.Facts = nil
+	for i := range facts {
+		e.Add(facts[i])
+	}
 }
 
 // Origin is what an event came from that waits for its end, as a connection does.

@@ -25,6 +25,7 @@ func (d *decoder) event(a *app, name, at string, v any) supervisor.Registration 
 		e.Source = t.spec()
 	}
 	d.eventLimits(a, e, t)
+	d.arrivals(e, t)
 	for _, h := range d.eventHandlers(a, e) {
 		d.pair(e, t, h)
 	}
@@ -113,7 +114,7 @@ func (d *decoder) source(a *app, e *event) {
 			e.topic.Name = e.Name
 		}
 		e.topic.Name = d.topic(e.at, a.Name, e.topic.Name)
-	case "supervisor.limit", "supervisor.failed", "supervisor.agent":
+	case "supervisor.limit", "supervisor.failed", "supervisor.agent", "supervisor.deadline", "supervisor.silence":
 		if e.notice.Apps == nil {
 			e.notice.Apps = []string{a.Name}
 		}

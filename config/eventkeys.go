@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/limits"
@@ -39,11 +40,12 @@ func eventKeys(e *event) []key {
 		{"start", boolean(&e.Start), true, "Whether it is detected from the start."},
 		{"once", boolean(&e.Once), false, "Whether the first one is the last."},
 		{"full", choice(&e.Full, []supervisor.Full{supervisor.HoldFull, supervisor.ShedFull}), "hold", "What happens to arrivals when a limit is reached."},
-		{"arrivals", choice(new(string), []string{"each"}, "merge", "skip", "replace"), "each", "What happens to arrivals when `concurrency` is used up."},
-		{"expire", later, nil, "Not run after waiting so long."},
-		{"deadline", later, nil, "Time from the event to its handler's start."},
-		{"silence", later, nil, "An event when none arrives for so long."},
-		{"filter", later, nil, "Which events are meant."},
+		{"arrivals", choice(&e.Arrivals, []supervisor.Arrivals{supervisor.EachArrival, supervisor.MergeArrival, supervisor.SkipArrival, supervisor.ReplaceArrival}), "each",
+			"What happens to an arrival when `concurrency` is used up: it waits (`each`); it joins the one of this event that waits, and has the same fate (`merge`, where the type can: events.md); it is shed (`skip`); or it takes the place of the one that waits, which is shed (`replace`)."},
+		{"expire", duration(&e.Expire, time.Millisecond), nil, "Not run any more after waiting so long: its fate is `expired`. Default: never too late."},
+		{"deadline", duration(&e.Deadline, time.Microsecond), nil, "Time from the event to its handler's start. A miss is counted, and is an event of type `supervisor.deadline`."},
+		{"silence", duration(&e.Silence, time.Millisecond), nil, "When none arrives for so long, that is an event of type `supervisor.silence`: once, until one arrives."},
+		{"filter", text(&e.Filter), nil, "Which events are meant: an expression on their facts, as `size > 0 && peer startsWith \"10.\"`. Others are not detected."},
 	}
 }
 
@@ -94,6 +96,8 @@ func eventTypes(e *event) []eventType {
 		{name: "device"},
 		noticeType(e, "supervisor.limit", "An app reaches one of its limits: at most once in ten seconds for each."),
 		noticeType(e, "supervisor.failed", "An event ends failed."),
+		noticeType(e, "supervisor.deadline", "An event's handler has not started within its `deadline`."),
+		noticeType(e, "supervisor.silence", "No event has arrived for as long as `silence` says."),
 		noticeType(e, "supervisor.agent", "A handler's agents cannot be made, or are there again."),
 		{name: "supervisor.*"},
 	}

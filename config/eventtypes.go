@@ -53,7 +53,11 @@ What can be detected, what each event brings, and what of the kernel it stands o
 says which of it this host's kernel can do. [config.md](config.md) has the keys that all events share.
 
 A **fact** is a short named value of an event. Programs get facts as ` + "`{name}`" + ` in their arguments, as ` + "`AEM_NAME`" + ` in the
-environment of a process made for the event, and from an SDK by name. Events of every type have:
+environment of a process made for the event, and from an SDK by name. An event's ` + "`filter`" + ` is an expression on the facts
+of its type and on ` + "`count`, `time`, `size` (bytes of data), `text` (the data) and `data`" + ` (its fields, where it is a JSON object of
+64 KiB at most): with ` + "`== != < <= > >= && || ! in + - * / %`, `startsWith`, `endsWith`, `contains`, `matches` (a regular expression)," + `
+` + "`?.`, `1..5`, `[1, 2]`" + ` and the functions ` + "`len abs int float string trim upper lower indexOf now duration date`" + `. An event that
+cannot be judged by it passes. Events of every type have:
 
 `
 
@@ -74,7 +78,8 @@ func EventDocs() []byte {
 			b.WriteString("\n")
 			factRows(&b, t.Facts)
 		}
-		fmt.Fprintf(&b, "\nData: %s. Kernel: %s.\n", orNothing(t.Data, "none"), orNothing(t.Kernel, "nothing of it"))
+		fmt.Fprintf(&b, "\nData: %s. Kernel: %s. With `arrivals = \"merge\"`: %s.\n",
+			orNothing(t.Data, "none"), orNothing(t.Kernel, "nothing of it"), orNothing(t.Merged, "refused"))
 	}
 	return b.Bytes()
 }

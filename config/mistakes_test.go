@@ -203,8 +203,11 @@ aem.toml:9: app.web.event.hello: zone goes with at and cron
 aem.toml:10: app.web.event.hello.dst: "both" is not one of once, skip, twice
 aem.toml:10: app.web.event.hello: dst goes with cron`},
 	{text: hello + "first = \"soon\"\narrivals = \"merge\"\nfull = \"drop\"", want: `aem.toml:8: app.web.event.hello.first: want a duration like "2s", or "now"
-aem.toml:9: app.web.event.hello.arrivals: "merge" is not supported yet
 aem.toml:10: app.web.event.hello.full: "drop" is not one of hold, shed`},
+	{text: hello + "filter = \"coutn > 1 && scheduled < time\"\nexpire = \"1us\"", unseen: true, want: `aem.toml:8: app.web.event.hello.filter: unknown name coutn (1:1) (did you mean count?)
+aem.toml:9: app.web.event.hello.expire: want a duration from 1ms to 36500d`},
+	{text: hello + "filter = \"overrun > 'x'\"", unseen: true, want: `aem.toml:8: app.web.event.hello.filter: invalid operation: > (mismatched types int and string) (1:9)`},
+	{text: "[app.web.event.e]\ntype = \"socket.accept\"\nlisten = \"unix:@a\"\narrivals = \"merge\"\nhandler = { agent = \"callback\", call = \"log\" }", unseen: true, want: `aem.toml:4: app.web.event.e: events of type socket.accept cannot be merged: each is for itself`},
 	{text: strings.Replace(hello, "1s", "1us", 1), unseen: true, want: `aem.toml:7: app.web.event.hello.every: want a duration from 1ms to 36500d`},
 	{text: strings.Replace(hello, `handler = "hello"`, `handlers = ["hello", "hello", "helo"]`, 1), unseen: true, want: `aem.toml:6: app.web.event.hello: handler "hello" is listed twice
 aem.toml:6: app.web.event.hello: unknown handler "helo" (did you mean hello?)`},

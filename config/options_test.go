@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 	})
 	same(t, "event", event, supervisor.Registration{
 		Name: "hello", Source: source.Timer{Every: time.Second, First: time.Second}, Handlers: []string{"hello"},
-		Priority: 10, Start: true, Full: supervisor.HoldFull,
+		Priority: 10, Start: true, Full: supervisor.HoldFull, Arrivals: supervisor.EachArrival,
 	})
 	same(t, "seccomp", app.Seccomp.Name, "default")
 	app.Handlers, app.Events, app.Seccomp = nil, nil, nil

@@ -36,6 +36,8 @@ type Lookup struct {
 	aem.JobStatus
 	Arena    *aem.HandlerArena `json:"arena"`     // its handler's; null unless handover is direct
 	NextRuns []time.Time       `json:"next_runs"` // of a timer: the next three
+	Filtered uint64            `json:"filtered"`  // arrivals that its filter kept out: they are in no other count
+	Missed   uint64            `json:"missed"`    // of the detected, those that did not start within its deadline
 	Failures []string          `json:"failures"`  // its latest failed completions, oldest first, in the form of the log
 }
 

@@ -22,6 +22,9 @@ func cloudEvent(app, handler string, a *aem.Activation) ([]byte, error) {
 		"attempt":     a.Attempt,
 		"count":       e.Count,
 	}
+	if !e.Last.IsZero() {
+		object["last"] = e.Last.UTC().Format(time.RFC3339Nano)
+	}
 	for _, f := range e.Facts {
 		object[f.Name] = f.Text()
 		if f.Name == "path" || f.Name == "topic" {

@@ -38,6 +38,7 @@ func (d *desk) Reaped(int)                      {}
 func (d *desk) Wake(*Pool)                      {}
 func (d *desk) AgentTrouble(*Pool, error, bool) {}
 func (d *desk) AgentReady(*Pool)                {}
+func (d *desk) Expired(*Pool, *aem.Activation)  {}
 func (d *desk) Reached(*Pool, string, string)   {}
 func (d *desk) Started(a *aem.Activation)       { d.started = append(d.started, a) }
 

@@ -74,9 +74,19 @@ func facts(app, handler string, a *aem.Activation) func(name string) (string, bo
 			return strconv.FormatUint(uint64(a.Event.Count), 10), true
 		case "time":
 			return a.Event.Time.Format(time.RFC3339Nano), true
+		case "last":
+			return lastOf(a.Event).Format(time.RFC3339Nano), true
 		}
 		return a.Event.Fact(name)
 	}
+}
+
+// lastOf is when the last arrival in an event was detected.
+func lastOf(e *aem.Event) time.Time {
+	if e.Last.IsZero() {
+		return e.Time
+	}
+	return e.Last
 }
 
 // factVars are the AEM_* variables of a process that is made for one event.

@@ -78,7 +78,7 @@ func TestFactVars(t *testing.T) {
 	got := factVars([]string{"A=b"}, facts("app", "h", a), a.Event)
 	want := []string{
 		"A=b", "AEM_APP=app", "AEM_EVENT=e", "AEM_HANDLER=h", "AEM_ID=42", "AEM_TYPE=topic", "AEM_ATTEMPT=3", "AEM_COUNT=7",
-		"AEM_TIME=1970-01-01T00:00:01.000000005Z", "AEM_TOPIC=a/t", "AEM_PATH=/a=b c\n",
+		"AEM_TIME=1970-01-01T00:00:01.000000005Z", "AEM_LAST=1970-01-01T00:00:01.000000005Z", "AEM_TOPIC=a/t", "AEM_PATH=/a=b c\n",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q\nwant %q", got, want)

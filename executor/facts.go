@@ -18,7 +18,7 @@ type factBuffer struct {
 func (b *factBuffer) reset(batch []*aem.Activation) {
 	n := 0
 	for _, a := range batch {
-		n += len(a.Event.Facts) * aem.MaxNumberText
+		n += (len(a.Event.Facts) + 1) * aem.MaxNumberText // and the time of the last arrival
 	}
 	if n > cap(b.text) {
 		b.text = make([]byte, 0, n)

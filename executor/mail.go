@@ -203,6 +203,10 @@ func (c *processes) blocks(batch []*aem.Activation) []directcopy.Block {
 		c.factBuf.facts = append(c.factBuf.facts,
 			directcopy.Fact{Name: "app", Value: c.work.App}, directcopy.Fact{Name: "event", Value: a.Name},
 			directcopy.Fact{Name: "handler", Value: c.pool.spec.Name}, directcopy.Fact{Name: "type", Value: e.Type})
+		if !e.Last.IsZero() {
+			last := aem.TimeFact("last", e.Last.UnixNano())
+			c.factBuf.add(&last)
+		}
 		for i := range e.Facts {
 			c.factBuf.add(&e.Facts[i])
 		}

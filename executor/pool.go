@@ -30,6 +30,8 @@ type Loop interface {
 	Reaped(pid int)
 	// Started says that an attempt at an activation begins.
 	Started(a *aem.Activation)
+	// Expired takes an activation that was not run in time.
+	Expired(p *Pool, a *aem.Activation)
 	// Completed takes back an activation whose attempt has ended. The completion is valid until it returns.
 	Completed(p *Pool, a *aem.Activation, c *aem.Completion)
 	// Wake says that the pool may have something to run now.
@@ -49,8 +51,9 @@ type crew interface {
 	ready(head *aem.Activation) bool
 	// run takes the head of the queue, and may take more that comes before until; each ends in Loop.Completed.
 	run(until Mark)
-	// running is how many activations are with an agent.
+	// running is how many activations are with an agent, and spare how many more could be at once.
 	running() int
+	spare() int
 	// stop tells idle agents to end and makes no new ones; kill ends those that run too.
 	stop()
 	kill()
@@ -60,7 +63,7 @@ type crew interface {
 
 // Push puts an activation in the queue. It reports false when the queue is full.
 func (p *Pool) Push(a *aem.Activation) bool {
-	if !p.queue.Push(int(a.Priority), a) {
+	if a.Queued = p.queue.Push(int(a.Priority), a); !a.Queued {
 		return false
 	}
 	if c, ok := p.crew.(*processes); ok {
@@ -70,7 +73,20 @@ func (p *Pool) Push(a *aem.Activation) bool {
 }
 
 // Return puts an activation back to where it was taken from.
-func (p *Pool) Return(a *aem.Activation) { p.queue.Return(int(a.Priority), a) }
+func (p *Pool) Return(a *aem.Activation) {
+	a.Queued = true
+	p.queue.Return(int(a.Priority), a)
+}
+
+// take takes the head of the queue.
+func (p *Pool) take() *aem.Activation {
+	a, _ := p.queue.Pop()
+	a.Queued = false
+	return a
+}
+
+// Busy reports whether one activation more would have to wait for an agent, behind those that wait already.
+func (p *Pool) Busy() bool { return p.queue.Len() >= p.crew.spare() }
 
 // Waiting is how many activations wait.
 func (p *Pool) Waiting() int { return p.queue.Len() }
@@ -91,8 +107,17 @@ func (p *Pool) Head() (a *aem.Activation, ok bool) {
 			return a, true
 		}
 	}
-	a, _, ok = p.queue.Peek()
-	if !ok || !p.crew.ready(a) {
+	for {
+		a, _, ok = p.queue.Peek()
+		if !ok {
+			return nil, false
+		}
+		if a.Expires == 0 || now() <= a.Expires {
+			break
+		}
+		p.loop.Expired(p, p.take())
+	}
+	if !p.crew.ready(a) {
 		return nil, false
 	}
 	return a, true
@@ -126,7 +151,7 @@ func (p *Pool) start(a *aem.Activation) {
 
 // pop takes the head of the queue and starts it.
 func (p *Pool) pop() *aem.Activation {
-	a, _ := p.queue.Pop()
+	a := p.take()
 	p.start(a)
 	return a
 }
@@ -167,6 +192,7 @@ func (p *Pool) Remove(meant func(*aem.Activation) bool, gone func(*aem.Activatio
 		if !meant(a) {
 			return false
 		}
+		a.Queued = false
 		gone(a)
 		return true
 	})
@@ -180,6 +206,9 @@ func (p *Pool) Reorder(job aem.JobID, level aem.Priority) {
 		moved = append(moved, a)
 	})
 	slices.SortFunc(moved, func(a, b *aem.Activation) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, a := range moved {
+		a.Queued = true
+	}
 	p.queue.Merge(int(level), moved, func(a, b *aem.Activation) bool { return a.Seq < b.Seq })
 	if len(moved) > 0 {
 		p.loop.Wake(p)

@@ -176,6 +176,19 @@ func (c *processes) quarantined() bool {
 
 func (c *processes) running() int { return c.busy }
 
+// spare is how many activations more could be with a process: those of a resident are bounded by what it takes ahead.
+func (c *processes) spare() int {
+	places := c.places()
+	if c.pool.spec.Life != Resident {
+		return places
+	}
+	room := 0
+	for _, p := range c.idle {
+		room += p.room()
+	}
+	return min(places, room)
+}
+
 // run runs the head of the queue, or makes the copy that is due: with it, in the same copy, goes what else the process
 // takes and what comes before the heads of all other pools.
 func (c *processes) run(until Mark) {
@@ -201,7 +214,7 @@ func (c *processes) run(until Mark) {
 		c.make(nil) // the first one to be ready gets it
 		return
 	}
-	c.pool.queue.Pop()
+	c.pool.take()
 	if p == nil {
 		c.begin(a)
 		c.make(a)
@@ -215,10 +228,13 @@ func (c *processes) run(until Mark) {
 		if !ok {
 			break
 		}
+		if next.Expires != 0 && now() > next.Expires {
+			break // Head gives it up
+		}
 		if bytes += next.Bytes; !together(next) || bytes > batchBytes || !until.After(next) || c.forkable(len(c.batch)+1) != nil {
 			break
 		}
-		a, _ = c.pool.queue.Pop()
+		a = c.pool.take()
 	}
 	p.give(c.batch)
 }

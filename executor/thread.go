@@ -61,6 +61,7 @@ func (c *threads) ready(*aem.Activation) bool {
 }
 
 func (c *threads) running() int { return c.busy }
+func (c *threads) spare() int   { return c.limit - c.busy }
 func (c *threads) ended() bool  { return c.stopped && c.made == 0 }
 
 func (c *threads) run(Mark) {

@@ -23,6 +23,7 @@ var fileType = Type{
 	},
 	Kernel: "inotify (man 7 inotify): fs.inotify.max_user_watches directories in all",
 	Open:   func(e Env) Source { return newFiles(e) },
+	Merge:  mergeLines, Merged: mergedLines,
 }
 
 // File asks for an event for each thing that happens to an entry of a directory, or to one file.

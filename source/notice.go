@@ -20,7 +20,8 @@ var (
 			{"reached", aem.FactNumber, "how often it was reached since the start"},
 			{"errno", aem.FactText, "what is refused at it is refused with this, as `EAGAIN`"},
 		},
-		Open: func(e Env) Source { return newNotices(e, "supervisor.limit") },
+		Open:  func(e Env) Source { return newNotices(e, "supervisor.limit") },
+		Merge: mergeLines, Merged: mergedLines,
 	}
 	failedType = Type{
 		Name: "supervisor.failed",
@@ -32,7 +33,31 @@ var (
 			{"reason", aem.FactText, "in one word, as `timeout`"},
 			{"attempts", aem.FactNumber, "all that it had"},
 		},
-		Open: func(e Env) Source { return newNotices(e, "supervisor.failed") },
+		Open:  func(e Env) Source { return newNotices(e, "supervisor.failed") },
+		Merge: mergeLines, Merged: mergedLines,
+	}
+	deadlineType = Type{
+		Name: "supervisor.deadline",
+		Facts: []Field{
+			{"subject", aem.FactText, "the app"},
+			{"job", aem.FactText, "`app/event`, with the handler where there are several"},
+			{"late", aem.FactText, "the id of the event that did not start in time"},
+			{"deadline_us", aem.FactNumber, "what the file says, in microseconds"},
+			{"waited_us", aem.FactNumber, "how long it has waited until now; it may wait still"},
+		},
+		Open:  func(e Env) Source { return newNotices(e, "supervisor.deadline") },
+		Merge: mergeLines, Merged: mergedLines,
+	}
+	silenceType = Type{
+		Name: "supervisor.silence",
+		Facts: []Field{
+			{"subject", aem.FactText, "the app"},
+			{"job", aem.FactText, "`app/event`, with the handler where there are several"},
+			{"silence_us", aem.FactNumber, "what the file says, in microseconds"},
+			{"since", aem.FactTime, "the last arrival, or the job's start"},
+		},
+		Open:  func(e Env) Source { return newNotices(e, "supervisor.silence") },
+		Merge: mergeLines, Merged: mergedLines,
 	}
 	agentType = Type{
 		Name: "supervisor.agent",
@@ -42,7 +67,8 @@ var (
 			{"state", aem.FactText, "`down`: they cannot be made; `up`: one is there again"},
 			{"error", aem.FactText, "why not; empty with `up`"},
 		},
-		Open: func(e Env) Source { return newNotices(e, "supervisor.agent") },
+		Open:  func(e Env) Source { return newNotices(e, "supervisor.agent") },
+		Merge: mergeLines, Merged: mergedLines,
 	}
 )
 

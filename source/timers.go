@@ -18,6 +18,16 @@ var timerType = Type{
 	},
 	Kernel: "the timeout of epoll_pwait2(2), one for all timers; timerfd_create(2) with TFD_TIMER_CANCEL_ON_SET tells when the clock is set",
 	Open:   func(e Env) Source { return newTimers(e) },
+	Merge:  mergeTimers, Merged: "`scheduled` is the newest's, `overrun` counts all that fell due but one",
+}
+
+func mergeTimers(into, e *aem.Event) {
+	mergeNewest(into, e)
+	for i := range into.Facts {
+		if f := &into.Facts[i]; f.Name == "overrun" {
+			f.Number = int64(into.Count) + int64(e.Count) - 1
+		}
+	}
 }
 
 // timers is the source of type timer. All deadlines of a clock are in one wheel, with one alarm for the earliest; a

@@ -7,6 +7,7 @@ var topicType = Type{
 	Facts: []Field{{"topic", aem.FactText, "the full name, `APP/NAME`"}},
 	Data:  "what was emitted",
 	Open:  func(e Env) Source { return NewTopics(e) },
+	Merge: mergeNewest, Merged: "the data is the newest's",
 }
 
 // Topics is the source of type topic: publications inside the supervisor and from outside, by name.

@@ -17,6 +17,10 @@ type Type struct {
 	Kernel string           // what of the kernel it stands on, with the man page; "": nothing
 	Probe  func() error     // why this kernel cannot; nil: every kernel that we run on can
 	Open   func(Env) Source // makes its source, once for all jobs
+
+	// Merge takes a later event into an earlier one that still waits; nil: each is for itself. How is for people.
+	Merge  func(into, e *aem.Event)
+	Merged string
 }
 
 // Field is one fact of a type.
@@ -41,6 +45,8 @@ func Types() []Type {
 		limitType,
 		failedType,
 		agentType,
+		deadlineType,
+		silenceType,
 	}
 }
 
@@ -53,7 +59,8 @@ var Common = []Field{
 	{"type", aem.FactText, "the event's type"},
 	{"attempt", aem.FactNumber, "1 for the first"},
 	{"count", aem.FactNumber, "arrivals in it: 1 unless some were merged"},
-	{"time", aem.FactTime, "when it was detected"},
+	{"time", aem.FactTime, "when it was detected: of several arrivals, the first"},
+	{"last", aem.FactTime, "when the last arrival in it was detected"},
 }
 
 // TypeNamed is the row of a type; it reports false when there is none.
@@ -70,6 +77,15 @@ func TypeNamed(name string) (Type, bool) {
 func BringsSocket(typ string) bool {
 	t, _ := TypeNamed(typ)
 	return t.Socket
+}
+
+// Kinds are the kinds of fields, by name.
+func Kinds(fields []Field) map[string]aem.FactKind {
+	kinds := map[string]aem.FactKind{}
+	for _, f := range fields {
+		kinds[f.Name] = f.Kind
+	}
+	return kinds
 }
 
 // Names are the names of fields.

@@ -18,6 +18,9 @@ func (s *Supervisor) Detected(id aem.JobID, e *aem.Event) {
 		return
 	}
 	reg := s.jobs.registration(j)
+	if reg.filter != nil && !s.meant(j, reg, e) {
+		return
+	}
 	s.activate(j, reg, e)
 	if reg.spec.Once {
 		reg.source.Stop(id)
@@ -29,12 +32,15 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 	n := uint64(e.Count)
 	j.detected += n
 	j.last = e.Time.UnixNano()
+	if j.started {
+		s.watchSilence(j.id, reg, e.Time)
+	}
+	keeps := reg.spec.Arrivals != EachArrival && reg.spec.Arrivals != ""
+	if keeps && reg.pool.Busy() && s.arrive(j, reg, e) {
+		return
+	}
 	if reg.spec.Full == ShedFull && reg.full() != nil {
-		s.jobs.rest(j).shed += n
-		c := &aem.Completion{Outcome: aem.Shed, Exit: -1}
-		s.note("shed", j.id, reg, e, nil, c)
-		s.tell(e.ID, c, reg.name)
-		dismiss(e, c)
+		s.shed(j, reg, e)
 		return
 	}
 	s.lastSeq++
@@ -42,9 +48,13 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 	activation.Job, activation.Name, activation.Priority, activation.Seq = j.id, reg.spec.Name, j.priority, s.lastSeq
 	activation.Bytes, activation.Activated = executor.BytesOf(e), timing.At(s.now())
 	reg.app.add(reg.counted, activation, 1)
+	reg.seated()
 	s.note("detected", j.id, reg, e, nil, nil)
 	j.waiting += n
-	s.queue(reg.pool, activation)
+	s.queue(reg, activation)
+	if keeps {
+		s.latest[j.id] = activation
+	}
 	for _, g := range reg.counted {
 		if !g.Room(1) {
 			s.holdAtLimit(reg.app, g, e.Type)
@@ -53,11 +63,12 @@ func (s *Supervisor) activate(j *job, reg *registration, e *aem.Event) {
 }
 
 // queue puts an activation in its pool's queue. The queue has room for all activations that the app may have.
-func (s *Supervisor) queue(p *executor.Pool, a *aem.Activation) {
-	if !p.Push(a) {
+func (s *Supervisor) queue(reg *registration, a *aem.Activation) {
+	s.watchOverdue(reg, a)
+	if !reg.pool.Push(a) {
 		panic("aem: internal error: a queue is smaller than its app's limit")
 	}
-	s.Wake(p)
+	s.Wake(reg.pool)
 }
 
 // Wake puts a pool on the list of those whose queue may have something to run.
@@ -88,6 +99,9 @@ func (s *Supervisor) Started(a *aem.Activation) {
 	j.running += uint64(a.Event.Count)
 	reg := s.jobs.registration(j)
 	a.Timeout = reg.timeout
+	if a.Attempt == 1 {
+		s.missed(reg, a, a.Started)
+	}
 	s.note("started", a.Job, reg, a.Event, a, nil)
 	if s.runs(reg.app); isNotice(a.Event.Type) {
 		reg.app.kernel.notices++
@@ -107,6 +121,7 @@ func (s *Supervisor) start(id aem.JobID) {
 		s.retryStart(id, reg, err)
 		return
 	}
+	s.watchSilence(id, reg, time.Now())
 	if !reg.asks && reg.spec.Full != ShedFull && reg.limited() {
 		s.hold(id, holdLimit)
 	}
@@ -155,6 +170,7 @@ func (s *Supervisor) stop(id aem.JobID) {
 		alarm.Stop()
 		delete(s.starting, id)
 	}
+	s.endSilence(id)
 	reg.source.Stop(id)
 	j.started = false
 	j.holds = 0
@@ -223,7 +239,8 @@ func (s *Supervisor) publish(topic string, data []byte) (*aem.Event, []aem.JobID
 			return nil, nil, fmt.Errorf("publish %s: %d bytes are more than app %s may queue (%d)", topic, len(data), a.spec.Name, limit)
 		}
 	}
-	if err := s.roomFor(subscribers, func(r *registration) bool { return r.spec.Full != ShedFull }); err != nil {
+	defer s.unreserve(subscribers)
+	if err := s.reserve(subscribers, func(r *registration) bool { return r.spec.Full != ShedFull }); err != nil {
 		return nil, nil, fmt.Errorf("publish %s: %w", topic, err)
 	}
 	return s.topics.Publish(topic, data), subscribers, nil

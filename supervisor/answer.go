@@ -125,7 +125,8 @@ func (s *Supervisor) answerLookup(_ context.Context, peer control.Peer, req cont
 		list := make([]control.Lookup, len(jobs))
 		for i, j := range jobs {
 			reg := s.jobs.registration(j)
-			list[i] = control.Lookup{JobStatus: s.status(j), Arena: reg.pool.Arena(), NextRuns: nextRuns(j.id, reg.source), Failures: slices.Clone(reg.failure)}
+			list[i] = control.Lookup{JobStatus: s.status(j), Arena: reg.pool.Arena(), NextRuns: nextRuns(j.id, reg.source),
+				Filtered: s.jobs.look(j).filtered, Missed: s.jobs.look(j).missed, Failures: slices.Clone(reg.failure)}
 		}
 		return list
 	})
@@ -344,10 +345,11 @@ func (s *Supervisor) emit(peer control.Peer, req control.Request, w *waiter) (co
 	if w.left = len(subscribers); req.Wait {
 		s.waiters[s.lastID+1] = w // before the event is made: a job may shed it at once
 	}
+	notMeant := s.notMeant
 	e, _, err := s.publish(req.Topic, req.Data)
 	if err != nil {
 		delete(s.waiters, s.lastID+1)
 		return control.Emitted{}, err
 	}
-	return control.Emitted{ID: e.ID, Jobs: len(subscribers)}, nil
+	return control.Emitted{ID: e.ID, Jobs: len(subscribers) - int(s.notMeant-notMeant)}, nil
 }

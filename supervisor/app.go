@@ -10,8 +10,10 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/filter"
 	"github.com/aem-exec/aem-exec/internal/spawn"
 	"github.com/aem-exec/aem-exec/internal/sys"
+	"github.com/aem-exec/aem-exec/internal/timing"
 	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/source"
 )
@@ -45,8 +47,12 @@ type registration struct {
 	lasting bool     // in the options: the next run has it too
 	counted []*gauge // the limits that its activations count for
 	failure failures
-	timeout time.Duration // as evctl set it, like aem.Activation's
-	told    int64         // when its trouble was last logged
+	timeout time.Duration  // as evctl set it, like aem.Activation's
+	told    int64          // when its trouble was last logged
+	filter  *filter.Filter // nil: everything is meant
+	judged  int64          // when it was last logged that it could not judge
+	merge   func(into, e *aem.Event)
+	overdue timing.Alarm // when what waits is looked through for what is overdue
 }
 
 // name is how people address the job: app/event, with the handler where there are several.
@@ -189,6 +195,10 @@ func (s *Supervisor) declare(a *app, spec *Registration) ([]*registration, error
 	if err != nil {
 		return nil, placed(err, "app", a.spec.Name, "event", spec.Name, "type")
 	}
+	row, _ := source.TypeNamed(spec.Source.Type())
+	if spec.Arrivals == MergeArrival && row.Merge == nil {
+		return nil, placed(fmt.Errorf("events of type %s cannot be merged", row.Name), "app", a.spec.Name, "event", spec.Name, "arrivals")
+	}
 	_, asks := src.(source.Asker)
 	var regs []*registration
 	for _, handler := range spec.Handlers {
@@ -199,8 +209,13 @@ func (s *Supervisor) declare(a *app, spec *Registration) ([]*registration, error
 		if err := a.allows(spec, pool.Spec()); err != nil {
 			return nil, err
 		}
+		meant, err := compileFilter(spec)
+		if err != nil {
+			return nil, placed(err, "app", a.spec.Name, "event", spec.Name, "filter")
+		}
 		counted := a.ofActivation(spec.Source.Type(), pool.Spec().Agent)
-		regs = append(regs, &registration{app: a, spec: spec, pool: pool, handler: handler, source: src, asks: asks, counted: counted})
+		regs = append(regs, &registration{app: a, spec: spec, pool: pool, handler: handler, source: src, asks: asks,
+			counted: counted, filter: meant, merge: row.Merge})
 	}
 	for _, reg := range regs {
 		s.jobs.declare(reg)

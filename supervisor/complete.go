@@ -45,6 +45,7 @@ func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Compl
 		s.note("returned", a.Job, reg, a.Event, a, c)
 		j.waiting += n
 		a.Started = 0
+		s.watchOverdue(reg, a)
 		p.Return(a)
 		return
 	case again:
@@ -55,7 +56,7 @@ func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Compl
 		s.report(reg, a, c, p.Spec(), wait)
 		s.note("retry", a.Job, reg, a.Event, a, c)
 		j.waiting += n
-		s.retryLater(p, a, wait)
+		s.retryLater(reg, a, wait)
 		return
 	case c.Outcome == aem.Retry:
 		c.Outcome = aem.Failed
@@ -64,14 +65,15 @@ func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Compl
 }
 
 // retryLater queues an activation again after a while, at the tail of its priority.
-func (s *Supervisor) retryLater(p *executor.Pool, a *aem.Activation, wait time.Duration) {
+func (s *Supervisor) retryLater(reg *registration, a *aem.Activation, wait time.Duration) {
+	s.watchOverdue(reg, a)
 	alarm := new(timing.Alarm)
 	s.retries[a] = alarm
 	s.alarms.After(alarm, wait, func() {
 		delete(s.retries, a)
 		s.lastSeq++
 		a.Seq, a.Started = s.lastSeq, 0
-		s.queue(p, a)
+		s.queue(reg, a)
 	})
 }
 
@@ -96,6 +98,7 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c *aem.Co
 	}
 	s.note(c.Outcome.String(), j.id, reg, a.Event, a, c)
 	s.tell(a.Event.ID, c, reg.name)
+	s.tellJoined(a, c, reg.name)
 	s.leave(reg.app, reg.counted, a, c)
 }
 
@@ -118,7 +121,9 @@ func (s *Supervisor) completeRemoved(p *executor.Pool, a *aem.Activation, c *aem
 		app.removed.Shed += n
 		*c = aem.Completion{Outcome: aem.Shed, Exit: -1}
 	}
-	s.tell(a.Event.ID, c, func() string { return app.spec.Name + "/" + a.Name + ":" + p.Spec().Name })
+	name := func() string { return app.spec.Name + "/" + a.Name + ":" + p.Spec().Name }
+	s.tell(a.Event.ID, c, name)
+	s.tellJoined(a, c, name)
 	s.leave(app, app.ofActivation(a.Event.Type, p.Spec().Agent), a, c)
 }
 
@@ -168,6 +173,7 @@ func (s *Supervisor) forgetJob(id aem.JobID, reg *registration) {
 		k.Forget(id)
 	}
 	delete(s.specs, id)
+	delete(s.latest, id)
 	s.jobs.remove(id)
 	s.undeclare(a, reg.spec.Name)
 }

@@ -23,7 +23,7 @@ type gauge struct {
 	value string        // what it is set to, where the kernel counts; what is used at it is as much
 	seen  int64         // what the kernel had counted when it was looked at
 	errno syscall.Errno // what is refused at it is refused with this
-	asked int64         // while it is found out whether there is room for several
+	asked int64         // of several that are to be activated together, those that are not yet
 	quiet timing.Alarm  // set for a while after it was told
 	again bool          // it was reached in that while
 }
@@ -104,10 +104,11 @@ func (a *app) add(counted []*gauge, activation *aem.Activation, sign int64) {
 	}
 }
 
-// full is the first of a job's limits that leaves no room for another activation, nil when there is room.
+// full is the first of a job's limits that leaves no room for another activation beside those that room was found for,
+// nil when there is room.
 func (r *registration) full() *gauge {
 	for _, g := range r.counted {
-		if !g.Room(1) {
+		if !g.Room(1 + g.asked) {
 			return g
 		}
 	}
@@ -132,23 +133,45 @@ func (e *limitError) Is(target error) bool {
 // roomFor reports the first limit that leaves no room for one activation more of each of the jobs that pass, all
 // together.
 func (s *Supervisor) roomFor(jobs []aem.JobID, counts func(*registration) bool) error {
-	var full error
-	each := func(f func(r *registration, g *gauge)) {
-		for _, id := range jobs {
-			if r := s.jobs.registration(s.jobs.get(id)); counts(r) {
-				for _, g := range r.counted {
-					f(r, g)
-				}
+	err := s.reserve(jobs, counts)
+	s.unreserve(jobs)
+	return err
+}
+
+// reserve is roomFor, and keeps that room from jobs that shed until unreserve: those would be activated first, and leave
+// none to the others.
+func (s *Supervisor) reserve(jobs []aem.JobID, counts func(*registration) bool) (full error) {
+	for _, id := range jobs {
+		r := s.jobs.registration(s.jobs.get(id))
+		if !counts(r) {
+			continue
+		}
+		for _, g := range r.counted {
+			if g.asked++; full == nil && !g.Room(g.asked) {
+				full = &limitError{r.app.spec.Name, g}
 			}
 		}
 	}
-	each(func(r *registration, g *gauge) {
-		if g.asked++; full == nil && !g.Room(g.asked) {
-			full = &limitError{r.app.spec.Name, g}
-		}
-	})
-	each(func(_ *registration, g *gauge) { g.asked = 0 })
 	return full
+}
+
+// seated notes that an activation has the room that was reserved for it, if any was.
+func (r *registration) seated() {
+	for _, g := range r.counted {
+		if g.asked > 0 && r.spec.Full != ShedFull {
+			g.asked--
+		}
+	}
+}
+
+func (s *Supervisor) unreserve(jobs []aem.JobID) {
+	for _, id := range jobs {
+		if j := s.jobs.get(id); j != nil { // an event may end a job
+			for _, g := range s.jobs.registration(j).counted {
+				g.asked = 0
+			}
+		}
+	}
 }
 
 // holdAtLimit holds the jobs that count for a limit without room. Jobs whose file says so are not held: what they

@@ -49,6 +49,7 @@ func New(o Options) (*Supervisor, error) {
 	s := &Supervisor{
 		options: o, started: time.Now(), sources: map[string]source.Source{}, filters: filters{}, owners: map[*executor.Pool]*app{},
 		down: map[*executor.Pool][]aem.JobID{}, starting: map[aem.JobID]*timing.Alarm{}, specs: map[aem.JobID]source.Spec{},
+		latest: map[aem.JobID]*aem.Activation{}, joined: map[*aem.Activation][]aem.EventID{}, silences: map[aem.JobID]*silence{},
 		retries: map[*aem.Activation]*timing.Alarm{}, troubled: map[*executor.Pool]bool{}, waiters: map[aem.EventID]*waiter{},
 		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
 	}

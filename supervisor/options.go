@@ -77,7 +77,23 @@ type Registration struct {
 	Start    bool
 	Once     bool
 	Full     Full
+	Arrivals Arrivals
+	Expire   time.Duration // not run after waiting so long; 0: never too late
+	Deadline time.Duration // from activation to start; a miss is counted and told; 0: none
+	Silence  time.Duration // told when none arrives for so long; 0: never
+	Filter   string        // an expression; what it is false for is not detected; "": all is meant
 }
+
+// Arrivals is what happens to an arrival when all agents are busy. The zero Arrivals is EachArrival.
+type Arrivals string
+
+// The rules when all agents are busy.
+const (
+	EachArrival    Arrivals = "each"    // it waits
+	MergeArrival   Arrivals = "merge"   // it joins the one that waits, if there is one, and has the same fate
+	SkipArrival    Arrivals = "skip"    // it is shed
+	ReplaceArrival Arrivals = "replace" // it takes the place of the one that waits, which is shed
+)
 
 // Full is what happens to arrivals when a limit is reached.
 type Full string

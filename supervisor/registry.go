@@ -37,6 +37,8 @@ type more struct {
 	failed    uint64
 	expired   uint64
 	shed      uint64
+	filtered  uint64 // arrivals that were not meant, and are in no other count
+	missed    uint64 // of the detected, those that did not start within the deadline
 	heldSince int64
 }
 

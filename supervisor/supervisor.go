@@ -64,6 +64,10 @@ type Supervisor struct {
 	starting  map[aem.JobID]*timing.Alarm    // jobs whose sources cannot start
 	specs     map[aem.JobID]source.Spec      // of jobs whose source does not keep them
 	retries   map[*aem.Activation]*timing.Alarm
+	latest    map[aem.JobID]*aem.Activation     // queued last, of jobs that do not let each arrival wait
+	joined    map[*aem.Activation][]aem.EventID // arrivals that were merged into it and that somebody waits for
+	silences  map[aem.JobID]*silence
+	notMeant  uint64                  // events that a filter kept out
 	troubled  map[*executor.Pool]bool // those whose agents cannot be made, as was told
 	waiters   map[aem.EventID]*waiter
 	lastID    aem.EventID

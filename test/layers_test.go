@@ -20,7 +20,7 @@ const module = "github.com/aem-exec/aem-exec/"
 // packages of a folder.
 var layers = [][]string{
 	{"aem", "queue", "internal/sys", "internal/strict", "internal/sys/startlimit", "internal/slab", "internal/timing", "internal/filewatch", "internal/procwatch", "internal/sockstate"},
-	{"source", "directcopy", "limits", "policy", "internal/spawn", "internal/audit", "control", "handler"},
+	{"source", "directcopy", "limits", "policy", "internal/filter", "internal/spawn", "internal/audit", "control", "handler"},
 	{"executor"},
 	{"supervisor"},
 	{"config"},

@@ -44,6 +44,12 @@ func (p *program) printLookups(jobs []control.Lookup) error {
 			{"counts", fmt.Sprintf("detected=%d done=%d failed=%d expired=%d shed=%d waiting=%d running=%d",
 				c.Detected, c.Done, c.Failed, c.Expired, c.Shed, c.Waiting, c.Running)},
 		}
+		if j.Filtered > 0 {
+			rows = append(rows, []string{"filtered", fmt.Sprint(j.Filtered)})
+		}
+		if j.Missed > 0 {
+			rows = append(rows, []string{"missed", fmt.Sprintf("%d deadlines", j.Missed)})
+		}
 		if h := j.Hold; h != nil {
 			rows = append(rows, []string{"held", fmt.Sprintf("%s, %d kept since %s", h.Reason, h.Count, h.Since.Local().Format(time.DateTime))})
 		}

@@ -12,23 +12,25 @@ type Slab[T any] struct{ pages []*[PageItems]T }
 
 // Make is the value of number i, a zero one when its page is new. It stays where it is.
 func (s *Slab[T]) Make(i uint32) *T {
+	if v := s.At(i); v != nil {
+		return v
+	}
 	page := int(i / PageItems)
 	for page >= len(s.pages) {
 		s.pages = append(s.pages, nil)
 	}
-	if s.pages[page] == nil {
-		s.pages[page] = new([PageItems]T)
-	}
+	s.pages[page] = new([PageItems]T)
 	return &s.pages[page][i%PageItems]
 }
 
 // At is the value of number i, nil when its page was never used.
 func (s *Slab[T]) At(i uint32) *T {
-	page := int(i / PageItems)
-	if page >= len(s.pages) || s.pages[page] == nil {
-		return nil
+	if page := i / PageItems; int(page) < len(s.pages) {
+		if items := s.pages[page]; items != nil {
+			return &items[i%PageItems]
+		}
 	}
-	return &s.pages[page][i%PageItems]
+	return nil
 }
 
 // All goes through the pages that were used, value by value.

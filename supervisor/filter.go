@@ -1,0 +1,49 @@
+package supervisor
+
+import (
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/filter"
+	"github.com/aem-exec/aem-exec/internal/timing"
+	"github.com/aem-exec/aem-exec/source"
+)
+
+// compileFilter makes the filter of a registration; nil: it has none.
+func compileFilter(spec *Registration) (*filter.Filter, error) {
+	if spec.Filter == "" {
+		return nil, nil
+	}
+	row, _ := source.TypeNamed(spec.Source.Type())
+	return filter.Compile(spec.Filter, source.Kinds(row.Facts))
+}
+
+// meant reports whether an event is what a job wants to be told of. One that cannot be judged is: a mistake in a filter
+// loses nothing.
+func (s *Supervisor) meant(j *job, reg *registration, e *aem.Event) bool {
+	ok, err := reg.filter.Match(e)
+	if err != nil {
+		if reg.judged == 0 || time.Duration(timing.Now()-reg.judged) >= tellTrouble {
+			reg.judged = timing.Now()
+			s.log.Warn("a filter cannot judge its events: they pass", "job", reg.name(), "err", err)
+		}
+		return true
+	}
+	if !ok {
+		s.jobs.rest(j).filtered += uint64(e.Count)
+		s.pass(e)
+	}
+	return ok
+}
+
+// pass lets go of an event that a job did not want: it was never detected.
+func (s *Supervisor) pass(e *aem.Event) {
+	s.notMeant++
+	if w := s.waiters[e.ID]; w != nil {
+		if w.left--; w.left == 0 {
+			delete(s.waiters, e.ID)
+			close(w.done)
+		}
+	}
+	dismiss(e, &aem.Completion{Outcome: aem.Shed, Exit: -1})
+}
