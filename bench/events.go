@@ -35,6 +35,14 @@ const perCall = 10_000
 
 // add registers n timers and starts them.
 func (r *registered) add(n int, timer func(i int) source.Timer) error {
+	if err := r.declare(n, timer); err != nil {
+		return err
+	}
+	return r.embedded.Start(r.jobs...)
+}
+
+// declare registers n timers.
+func (r *registered) declare(n int, timer func(i int) source.Timer) error {
 	e := supervisor.Registration{Name: "many", Source: timer(0), Handlers: []string{"h"}, Priority: aem.PriorityDefault, Full: supervisor.HoldFull}
 	specs := make([]source.Spec, 0, perCall)
 	for i := range n {
@@ -42,9 +50,6 @@ func (r *registered) add(n int, timer func(i int) source.Timer) error {
 			continue
 		}
 		ids, err := r.embedded.Register("many", e, specs...)
-		if err == nil {
-			err = r.embedded.Start(ids...)
-		}
 		if err != nil {
 			return err
 		}
@@ -149,36 +154,51 @@ func collections() (each []float64) {
 	return each
 }
 
-// benchActivate measures from a timer's event being detected until its callback, which does nothing, has been called:
-// with a million timers of which each falls due now and then, and with a thousand that fall due as often all together.
+// benchActivate measures from a timer's event being detected until its callback, which does nothing, has returned: with
+// a million timers, each of which falls due now and then, and with a thousand that fall due as often all together. The
+// two supervisors take turns.
 func benchActivate(b *bench) (rows []row, err error) {
-	const perSecond = 20_000
-	all := results{}
+	var contenders []contender
 	for name, n := range map[string]int{"many": manyTimers, "few": 1000} {
-		samples := make([]float64, 0, 1<<20) // the loop's until it has stopped
+		samples := make([]float64, 0, 1<<16) // the loop's, while its timers are started
 		r, err := b.register(func(_ context.Context, e *aem.Event) error {
-			if len(samples) < cap(samples) {
-				samples = append(samples, float64(time.Since(e.Time)))
-			}
+			samples = append(samples, float64(time.Since(e.Time)))
 			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
-		every := time.Duration(n) * time.Second / perSecond
-		err = r.add(n, func(i int) source.Timer {
-			return source.Timer{Every: every, First: time.Duration(i*7919%n) * every / time.Duration(n)}
-		})
-		if err == nil {
-			time.Sleep(10 * time.Second)
-		}
-		if err = errors.Join(err, r.stop()); err != nil {
+		defer func() { err = errors.Join(err, r.stop()) }()
+		if err := r.declare(n, func(i int) source.Timer { return nowAndThen(i, n) }); err != nil {
 			return nil, err
 		}
-		for block := range 10 {
-			size := len(samples) / 10
-			all[name] = append(all[name], samples[block*size:(block+1)*size])
-		}
+		contenders = append(contenders, contender{name, func() ([]float64, error) {
+			samples = samples[:0]
+			err := r.during(time.Second)
+			return append([]float64{}, samples...), err
+		}})
 	}
-	return all.rows("events.activate", "ns", "many", "few"), nil
+	all, err := interleave(turns/2, contenders...)
+	return all.rows("events.activate", "ns", "many", "few"), err
+}
+
+// perSecond is how many timers fall due in a second where it is measured what one costs.
+const perSecond = 2000
+
+// nowAndThen is one of n timers of which perSecond fall due in a second, in no order of their numbers.
+func nowAndThen(i, n int) source.Timer {
+	every := time.Duration(n) * time.Second / perSecond
+	return source.Timer{Every: every, First: 200*time.Millisecond + time.Duration(i*7919%n)*every/time.Duration(n)}
+}
+
+// during starts all jobs for a while.
+func (r *registered) during(d time.Duration) error {
+	if err := r.embedded.Start(r.jobs...); err != nil {
+		return err
+	}
+	time.Sleep(d)
+	if err := r.embedded.Stop(r.jobs...); err != nil {
+		return err
+	}
+	return r.embedded.Alive(context.Background()) // what was detected has run
 }
