@@ -36,8 +36,8 @@ const (
 func (q *request) open() bool { return q != nil && q.count > 0 && !q.told }
 
 // Ask asks the handler where blocks are to land, as many of them, from the first on, as it takes in flight: n tells how
-// many, first the number that the first of them will have. There is at least one block. While an event is in flight, or places were asked for and not used, it is ErrFull;
-// ErrTooLarge says that the first is larger than the whole arena.
+// many, first the number that the first of them will have. There is at least one block. While an event is in flight, or
+// places were asked for and not used, it is ErrFull; ErrTooLarge says that the first is larger than the whole arena.
 func (m *Mailbox) Ask(blocks []Block) (first uint64, n int, err error) {
 	q := m.request
 	switch {

@@ -89,14 +89,20 @@ func TestMemoryTooSmallForItsCapsulesIsTold(t *testing.T) {
 // TestIdleLiarIsToldAndNotMadeAgainAtOnce has handlers that are at fault before they have an event: each is told of, and
 // the next one waits.
 func TestIdleLiarIsToldAndNotMadeAgainAtOnce(t *testing.T) {
-	for name, want := range map[string]string{"garbage": "reason=channel: read message", "mute": "reason=hello: it said no hello"} {
-		t.Run(name, func(t *testing.T) {
-			h := role(t, name)
-			h.Life, h.Size, h.ReadyTimeout = executor.Resident, 1, aemtest.Slow(50*time.Millisecond)
+	for _, c := range []struct {
+		role, want   string
+		readyTimeout time.Duration
+	}{
+		{"garbage", "reason=channel: read message", time.Minute}, // it must be heard before its time is over
+		{"mute", "reason=hello: it said no hello", aemtest.Slow(50 * time.Millisecond)},
+	} {
+		t.Run(c.role, func(t *testing.T) {
+			h := role(t, c.role)
+			h.Life, h.Size, h.ReadyTimeout = executor.Resident, 1, c.readyTimeout
 			h.Restart = executor.Backoff{First: time.Minute, Factor: 1, Max: time.Minute}
 			r := startRun(t, nil, topicApp(h))
 			r.logged("handler h was ended: ")
-			r.logged(want)
+			r.logged(c.want)
 			made := 0
 			r.ask(func() { made = len(r.orphans.own) })
 			if made != 0 {
