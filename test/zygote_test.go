@@ -15,6 +15,8 @@ import (
 
 // zygoteApp has a zygote in Python that says to each client who it is and whose child, and then waits for a byte.
 const zygoteApp = `
+[app.a.policy]
+namespaces = [] # the pids that eggs tell are ours to signal
 [app.a.handler.egg]
 exec = ["python3", "egg.py"]
 life = "zygote"
@@ -128,6 +130,7 @@ func TestZygotesSupervisorIsKilled(t *testing.T) {
 			if err := syscall.Kill(e.pid, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
+			time.Sleep(300 * time.Millisecond) // until the child is written down: without a cgroup it is found by that
 			s.crash()
 			s.run()
 			for deadline := time.Now().Add(patience); running(e.pid); time.Sleep(5 * time.Millisecond) {

@@ -20,6 +20,7 @@ import (
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
 	"github.com/aem-exec/aem-exec/limits"
+	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/source"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
@@ -69,7 +70,8 @@ func run(t *testing.T, src source.Spec, h executor.Spec, changes ...func(*superv
 	ready := make(chan struct{})
 	dir := t.TempDir()
 	app := supervisor.App{
-		Name: "a", Start: true, Handlers: []executor.Spec{h},
+		Confinement: policy.Confinement{Namespaces: []policy.Namespace{}}, // the pids that handlers tell are ours to signal
+		Name:        "a", Start: true, Handlers: []executor.Spec{h},
 		Limits: limits.Limits{Jobs: 10, Activations: 100, QueueBytes: 64 << 20, PriorityMax: 15, Swap: -1},
 		Events: []supervisor.Registration{{Name: "e", Source: src, Handlers: []string{"h"}, Priority: aem.PriorityDefault,
 			Start: true, Full: supervisor.HoldFull}},
