@@ -97,6 +97,9 @@ func (r run) boot(ctx context.Context, b *binaries, o options) error {
 		return err
 	}
 	fmt.Printf("vm: %s: Linux %s of %s\n", r.name, k.Version, r.suite.Name)
+	if known := r.suite.Kernel[0].Version; k.Version != known {
+		fmt.Printf("vm: %s: the mirror no longer has %s, with which the tests are known to pass\n", r.name, known)
+	}
 	t, err := r.tree(b)
 	if err == nil {
 		err = b.addTests(t)
