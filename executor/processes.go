@@ -472,7 +472,7 @@ func (c *processes) outOfMemory() {
 		return
 	}
 	for _, p := range slices.Clone(c.live) {
-		if p.here && p.pidfd != 0 && p.slot.blame(true) == aem.ReasonOOM {
+		if p.here && p.pidfd != 0 && p.slot.ranOut() {
 			p.why = aem.ReasonOOM
 			p.kill()
 		}

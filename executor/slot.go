@@ -114,8 +114,7 @@ func (s *slot) blame(killed bool) aem.Reason {
 	if !s.crew.limited || s.leaf == nil {
 		return aem.ReasonNone
 	}
-	if kills, err := s.leaf.OOMKills(); killed && err == nil && kills > s.oomKills {
-		s.oomKills++
+	if killed && s.ranOut() {
 		return aem.ReasonOOM
 	}
 	if hits, err := s.leaf.PIDsMaxHits(); err == nil && hits > s.pidsHits {
@@ -123,6 +122,23 @@ func (s *slot) blame(killed bool) aem.Reason {
 		return aem.ReasonPIDs
 	}
 	return aem.ReasonNone
+}
+
+// ranOut reports whether the kernel ended a process of the slot for want of memory, once for each. Of the number of
+// processes it asks nothing: a fork that was refused is to be told when its process ends.
+func (s *slot) ranOut() bool {
+	if s.of != nil {
+		return s.of.ranOut()
+	}
+	if !s.crew.limited || s.leaf == nil {
+		return false
+	}
+	kills, err := s.leaf.OOMKills()
+	if err != nil || kills <= s.oomKills {
+		return false
+	}
+	s.oomKills++
+	return true
 }
 
 // seat is a place for a child of the slot's process, in the same leaf and with pipes of its own, so that each line is

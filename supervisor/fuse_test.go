@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
@@ -21,7 +22,7 @@ import (
 	"github.com/aem-exec/aem-exec/source"
 )
 
-// The file system of one file whose first page is there, and whose others never come: a server that is dead and has not
+// The file system of one file whose pages never come: a server that is dead and has not
 // ended. It is mounted in the mount namespace of its process, who gives the file to whoever connects to its socket.
 const (
 	fuseFolder = "AEM_TEST_FUSE" // variable: where it is mounted, and where its socket lies
@@ -76,7 +77,7 @@ func fuseReply(request []byte) []byte {
 	le := binary.LittleEndian
 	var body []byte
 	status := int32(0)
-	switch op, in := le.Uint32(request[4:]), request[fuseInHeader:]; op {
+	switch le.Uint32(request[4:]) {
 	case fuseInit:
 		body = le.AppendUint32(le.AppendUint32(nil, 7), 31) // the protocol; the rest may stay at nothing: no readahead, say
 		body = append(body, make([]byte, 56)...)
@@ -88,12 +89,7 @@ func fuseReply(request []byte) []byte {
 		body = append(make([]byte, 16), fuseAttributes(le.Uint64(request[16:]))...)
 	case fuseOpen:
 		body = make([]byte, 16)
-	case fuseRead:
-		if le.Uint64(in[8:]) > 0 {
-			return nil
-		}
-		body = make([]byte, le.Uint32(in[16:]))
-	case fuseForget, fuseInterrupt:
+	case fuseRead, fuseForget, fuseInterrupt: // no page ever comes
 		return nil
 	default:
 		status = -int32(syscall.ENOSYS)
@@ -132,10 +128,14 @@ func deadPages() {
 	must(err)
 	files, err := syscall.ParseUnixRights(&messages[0])
 	must(err)
-	arena, err := syscall.Mmap(files[0], 0, fuseSize, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE)
+	arena, err := syscall.Mmap(-1, 0, fuseSize, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
 	must(err)
-	must(syscall.Madvise(arena, syscall.MADV_RANDOM)) // or the first page came with others
-	arena[0] = 1
+	dead := arena[page:] // the first page is not the file's: how much of it comes with another is the kernel's to choose
+	_, _, errno := syscall.Syscall6(syscall.SYS_MMAP, uintptr(unsafe.Pointer(&dead[0])), uintptr(len(dead)),
+		syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_FIXED, uintptr(files[0]), page)
+	if errno != 0 {
+		panic(errno)
+	}
 	r := newRaw(page)
 	r.arena = arena
 	r.ready(1)

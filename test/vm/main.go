@@ -24,6 +24,7 @@ const bootLimit = 15 * time.Minute
 type options struct {
 	guests  []string // empty: all
 	steps   *regexp.Regexp
+	tests   string // empty: all
 	verbose bool
 }
 
@@ -34,6 +35,7 @@ func main() {
 		o.steps, err = regexp.Compile(text)
 		return err
 	})
+	flag.StringVar(&o.tests, "tests", "", "run only the tests whose names match this `pattern`")
 	flag.Parse()
 	o.guests = flag.Args()
 	if err := missing(); err != nil {

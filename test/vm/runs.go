@@ -108,6 +108,11 @@ func (r run) boot(ctx context.Context, b *binaries, o options) error {
 		return err
 	}
 	plan := guest.Plan{Steps: slices.DeleteFunc(r.steps(), func(s guest.Step) bool { return !o.steps.MatchString(s.Name) })}
+	for i := range plan.Steps {
+		if o.tests != "" {
+			plan.Steps[i].Argv = append(plan.Steps[i].Argv, "-test.run="+o.tests)
+		}
+	}
 	for _, file := range k.Modules {
 		module := "/modules/" + filepath.Base(file)
 		plan.Modules = append(plan.Modules, module)
