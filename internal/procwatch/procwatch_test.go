@@ -332,7 +332,7 @@ func TestEveryProcessOfAProgram_R224(t *testing.T) {
 	e.Watch(2, Spec{Exe: filepath.Dir(path) + "/o*"})
 	e.Wait()
 	other := shell(t, "exit 2")
-	after := start(t, path, "-c", "read x; (exit 4); exit 3") // the one in brackets is a process of the same program
+	after := start(t, path, "-c", "read x; (sleep 0.2; exit 4); exit 3") // the one in brackets is a process of the same program, and lives long enough to be seen
 	e.sees(after.Process.Pid)
 	other.end()
 	before.end()
