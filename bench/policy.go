@@ -133,7 +133,7 @@ func benchPolicy(b *bench) (rows []row, err error) {
 
 // filterCosts measures what filters cost, given by the names of their files.
 func (b *bench) filterCosts(word string, files map[string]string) (results, error) {
-	program, err := b.compile("filter")
+	program, err := b.compile("filtered")
 	if err != nil {
 		return nil, err
 	}

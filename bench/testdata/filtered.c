@@ -1,7 +1,7 @@
 // What a filter costs.
 //
-//	filter install FILE  a sample is the time of seccomp(2) in a process made for it
-//	filter call FILE     a sample is the mean of getppid(2) in a process that has the filter
+//	filtered install FILE  a sample is the time of seccomp(2) in a process made for it
+//	filtered call FILE     a sample is the mean of getppid(2) in a process that has the filter
 //
 // FILE holds struct sock_filter; empty is no filter.
 
