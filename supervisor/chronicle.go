@@ -92,26 +92,27 @@ func (s *Supervisor) watched(peer control.Peer, req *control.Request, late bool)
 	}
 	h.on = true
 	s.alarms.After(&h.off, watchedFor, func() { h.on, h.ring = false, nil })
-	if req.Since == 0 || req.Since > h.next { // from now on
-		req.Since = h.next
+	if req.Since == 0 || req.Since > h.next+1 { // from now on
+		req.Since = h.next + 1 // never 0, which would be from the next question on
 	}
-	w := control.Watched{Next: req.Since, Happenings: []control.Happening{}}
-	if oldest := h.next - uint64(len(h.ring)); w.Next < oldest {
-		w.Lost, w.Next = oldest-w.Next, oldest
+	w, at := control.Watched{Happenings: []control.Happening{}}, req.Since-1
+	if oldest := h.next - uint64(len(h.ring)); at < oldest {
+		w.Lost, at = oldest-at, oldest
 	}
-	for ; w.Next < h.next && len(w.Happenings) < happeningsMost; w.Next++ {
-		one := &h.ring[w.Next%happeningsKept]
+	for ; at < h.next && len(w.Happenings) < happeningsMost; at++ {
+		one := &h.ring[at%happeningsKept]
 		if s.may(peer, one.app) && meant(req, one) {
 			w.Happenings = append(w.Happenings, one.Happening)
 		}
 	}
 	if len(w.Happenings) == 0 && w.Lost == 0 && !late {
-		req.Since = w.Next
+		req.Since = at + 1
 		if h.more == nil {
 			h.more = make(chan struct{})
 		}
 		return reply, h.more
 	}
+	w.Next = at + 1
 	return control.Done(w), nil
 }
 

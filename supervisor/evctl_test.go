@@ -164,7 +164,7 @@ func TestWatcherThatIsLateIsToldWhatItLost(t *testing.T) {
 	})
 	reply := r.answer(context.Background(), control.Peer{}, control.Request{Op: control.OpWatch, Since: 1})
 	w, err := control.ResultOf[control.Watched](reply)
-	if err != nil || w.Lost != 4 || len(w.Happenings) != happeningsMost {
+	if err != nil || w.Lost != 5 || len(w.Happenings) != happeningsMost {
 		t.Errorf("%d lost, %d told, %v", w.Lost, len(w.Happenings), err)
 	}
 }
