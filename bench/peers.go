@@ -128,7 +128,7 @@ func (p *peerRun) startOurs() error {
 		return err
 	}
 	fill := strings.NewReplacer("@LINES", direct, "@LINE", p.handler)
-	text := fmt.Sprintf("[supervisor]\nruntime_dir = \"run\"\nstate_dir = \"state\"\nlog = { level = \"error\" }\n%s[app.open.policy]\nseccomp = \"none\"\n", p.app())
+	text := fmt.Sprintf("[supervisor]\nruntime_dir = \"run\"\nstate_dir = \"state\"\nlog = { level = \"error\" }\n%s[app.open.policy]\nseccomp = \"none\"\nnamespaces = []\n", p.app())
 	ports := make([]int, len(ours))
 	for i, o := range ours {
 		if ports[i], err = freePort(); err != nil {
