@@ -21,6 +21,10 @@ const (
 	stateClients     = 16
 )
 
+// lastAck is how long a socket may take to its last state: where the acknowledgement of its end is lost, the end is sent again
+// after 200 ms (TCP_RTO_MIN in include/net/tcp.h).
+const lastAck = time.Second
+
 // lives are the ways in which connections end, with the states that the client's socket has to go through.
 var lives = []struct {
 	states string
@@ -75,7 +79,7 @@ func benchStates(b *bench) (rows []row, err error) {
 		return nil, err
 	}
 	record, err := connectAll(l)
-	time.Sleep(blockTime) // what is still on its way
+	time.Sleep(lastAck)
 	if err := errors.Join(err, s.settled(), s.stop()); err != nil {
 		return nil, err
 	}
