@@ -156,7 +156,7 @@ func TestMergedArrivalsShareTheFate_R094(t *testing.T) {
 
 // TestExpired: what waited too long is not run, though no agent is free to find that out; what runs is not touched, and
 // what waits for another attempt is.
-func TestExpired(t *testing.T) {
+func TestExpired_R140(t *testing.T) {
 	g, r := gateway(t, func(e *Registration) { e.Expire = 30 * time.Millisecond })
 	began := time.Now()
 	r.publishAtOnce("1", "2", "3")

@@ -66,6 +66,22 @@ func TestReadmeWalk(t *testing.T) {
 	}
 }
 
+// TestExamplesOfThePeers checks the file that the examples for users of cron and others make together.
+func TestExamplesOfThePeers_R210(t *testing.T) {
+	text, err := os.ReadFile("../docs/coming-from.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := strings.Split(string(text), "\n```toml\n")[1:]
+	for i, example := range examples {
+		examples[i], _, _ = strings.Cut(example, "\n```\n")
+	}
+	s := prepare(t, myself(), strings.Join(examples, "\n"))
+	if out := s.must("check", "--offline"); !strings.HasSuffix(out, "aem.toml: ok, 4 jobs in 4 apps\n") || strings.Contains(out, "warning") {
+		t.Error(out)
+	}
+}
+
 // block is the one fenced block of a language in a text.
 func block(t *testing.T, text, language string) string {
 	t.Helper()
