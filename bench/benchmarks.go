@@ -32,6 +32,7 @@ var benchmarks = []benchmark{
 	{"thread", "thread.dispatch", "detected to the first line of a Go function on a thread of its own; floor: an eventfd between two C processes", benchThread},
 	{"callback", "callback.echo", "64 bytes echoed at 64 kept connections by a callback; floors: C on epoll, libuv, libevent, Go's net", benchEcho},
 	{"timer", "timer.add", "a million registered timers started, stopped, and falling due, in processor time; floor: time.AfterFunc", benchTimers},
+	{"timer", "timer.late", "how long after its time a timer fires, of 50,000 a second; floor: time.AfterFunc", benchLate},
 	{"timer", "timer.gc", "garbage collections with a million timers registered; floor: with none", benchTimerGC},
 	{"events", "events.bytes", "memory of each of ten million idle timers, everything together", benchEventBytes},
 	{"events", "events.activate", "detected to the end of an empty callback, with a million registered; floor: a thousand", benchActivate},

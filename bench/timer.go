@@ -93,6 +93,8 @@ type sourceTimers struct {
 	jobs   []aem.JobID
 	event  aem.Event
 	fired  int
+
+	detected func(*aem.Event) // nil: they are only counted
 }
 
 func newSourceTimers() (*sourceTimers, error) {
@@ -114,9 +116,14 @@ func (s *sourceTimers) NewEvent(typ string) *aem.Event {
 	s.event = aem.Event{Type: typ, Time: time.Now(), Count: 1, FD: -1}
 	return &s.event
 }
-func (s *sourceTimers) Detected(aem.JobID, *aem.Event) { s.fired++ }
-func (s *sourceTimers) Room(aem.JobID) bool            { return true }
-func (s *sourceTimers) Trouble(aem.JobID, error)       {}
+func (s *sourceTimers) Detected(_ aem.JobID, e *aem.Event) {
+	s.fired++
+	if s.detected != nil {
+		s.detected(e)
+	}
+}
+func (s *sourceTimers) Room(aem.JobID) bool      { return true }
+func (s *sourceTimers) Trouble(aem.JobID, error) {}
 
 func (s *sourceTimers) prepare(in []time.Duration) {
 	s.jobs = make([]aem.JobID, len(in))
