@@ -19,6 +19,7 @@ type Event struct {
 	Time  time.Time // when it was detected
 	Last  time.Time // when the last arrival in it was; zero: it is the only one
 	Count uint32    // arrivals in it: 1 unless its job merges
+	Lost  int64     // it tells that so many others were lost, -1 for nobody knows how many
 	Facts []Fact    // the type's own, in the order of its table
 	Data  []byte
 	FD    int     // the descriptor that comes with it, -1 without one; closed by whoever holds the event last

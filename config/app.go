@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
@@ -12,6 +14,7 @@ type app struct {
 	policy        security
 	resources     string // a file
 	confinement   confinement
+	onError       string // a handler
 	handlerTables map[string]any
 	eventTables   map[string]any
 	handlers      []*handler
@@ -37,7 +40,9 @@ func (d *decoder) app(name string, v any) supervisor.App {
 		a.Events = append(a.Events, r)
 		jobs += len(r.Handlers)
 	}
+	jobs += d.onError(a)
 	d.limits(a, jobs)
+	d.boost(a)
 	d.secondStage(a)
 	for _, h := range a.handlers {
 		a.Handlers = append(a.Handlers, h.Spec)
@@ -46,6 +51,33 @@ func (d *decoder) app(name string, v any) supervisor.App {
 		}
 	}
 	return a.App
+}
+
+// onErrorEvent is the name of the event that on_error stands for.
+const onErrorEvent = "on_error"
+
+// onError adds the event of type supervisor.error that goes to the app's handler for it, and returns how many jobs that
+// makes.
+func (d *decoder) onError(a *app) int {
+	if a.onError == "" {
+		return 0
+	}
+	e := &event{Registration: supervisor.Registration{Name: onErrorEvent}, at: join(a.at, onErrorEvent), typeName: "supervisor.error"}
+	stated := map[string]any{"type": e.typeName, "handler": a.onError}
+	t, rows := d.eventType(e, stated)
+	d.rows(e.at, stated, slices.Concat(eventKeys(e), rows))
+	if _, twice := a.eventTables[onErrorEvent]; twice {
+		d.errorIn(a.at, onErrorEvent, "on_error stands for an event of that name, and there is one")
+	}
+	e.Priority = min(e.Priority, aem.Priority(a.Limits.PriorityMax))
+	e.notice.Apps = []string{a.Name}
+	e.Source, e.Handlers = t.spec(), []string{a.onError}
+	if h := d.find(a, a.at, onErrorEvent, a.onError); h != nil {
+		d.eventLimits(a, e, t)
+		d.pair(e, t, h)
+	}
+	a.Events = append(a.Events, e.Registration)
+	return 1
 }
 
 // name checks the name of the table at.

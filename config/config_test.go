@@ -67,7 +67,7 @@ aem.toml:5: supervisor.log: unknown key "levle" (did you mean level?)
 aem.toml:6: supervisor.control.mode: want an octal mode as a string, like "0600"
 aem.toml:7: supervisor.dead_letters: want a whole number from 0 to 1000000
 aem.toml:9: app.Web: name "Web": want a small letter, then small letters, digits, _ or -
-aem.toml:12: app.web.on_error: not supported yet
+aem.toml:12: app.web: unknown handler "helo" (did you mean hello?)
 aem.toml:14: app.web.limits.types: "tmer" means no event type (did you mean timer?)
 aem.toml:15: app.web.limits.cpu: want a number from 0.001 to 10000
 aem.toml:16: app.web.limits.queue_bytes: want a size like "64MiB"

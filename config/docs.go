@@ -39,6 +39,20 @@ A small file:
 * Editors check the file while it is written with ` + "`#:schema aem.schema.json`" + ` in its first line.
 `
 
+const boostText = `
+## [app.NAME.boost]
+
+The thread that runs a handler is raised by the events that wait for it, and put back when none does. A level holds from a priority
+on, up to the next one, and never makes a thread less urgent than it is by itself:
+
+    [app.shop.boost]
+    10 = { slice = "1ms" }
+    20 = { nice = -5 }
+    25 = { realtime = 10 }
+
+[delivery.md](delivery.md#order) says when, and which thread. Callbacks need none: they run on the loop. A level states one of:
+`
+
 // Docs is docs/config.md: every key with its default and meaning.
 func Docs() []byte {
 	var b bytes.Buffer
@@ -46,6 +60,8 @@ func Docs() []byte {
 	section(&b, "[supervisor]", supervisorKeys(new(supervisor.Options)))
 	a := new(app)
 	section(&b, "[app.NAME]", accountKeys(a))
+	fmt.Fprint(&b, boostText)
+	rows(&b, levelKeys(new(executor.Level)))
 	section(&b, "[app.NAME.limits]", limitKeys(a))
 	section(&b, "[app.NAME.policy]", slices.Concat(policyKeys(&a.policy), confinementKeys(&a.confinement)))
 	spec := new(executor.Spec)

@@ -114,7 +114,7 @@ func (d *decoder) source(a *app, e *event) {
 			e.topic.Name = e.Name
 		}
 		e.topic.Name = d.topic(e.at, a.Name, e.topic.Name)
-	case "supervisor.limit", "supervisor.failed", "supervisor.agent", "supervisor.deadline", "supervisor.silence":
+	case "supervisor.limit", "supervisor.failed", "supervisor.agent", "supervisor.deadline", "supervisor.silence", "supervisor.error":
 		if e.notice.Apps == nil {
 			e.notice.Apps = []string{a.Name}
 		}

@@ -98,6 +98,8 @@ func eventTypes(e *event) []eventType {
 		noticeType(e, "supervisor.failed", "An event ends failed."),
 		noticeType(e, "supervisor.deadline", "An event's handler has not started within its `deadline`."),
 		noticeType(e, "supervisor.silence", "No event has arrived for as long as `silence` says."),
+		{name: "supervisor.error", doc: "Something goes wrong on the way to one of this app's handlers. The reply decides what is done: `retry`, `skip` or `stop` ([delivery.md](delivery.md#errors)).",
+			spec: func() source.Spec { return source.Notice{Kind: "supervisor.error", Apps: e.notice.Apps} }},
 		noticeType(e, "supervisor.agent", "A handler's agents cannot be made, or are there again."),
 		{name: "supervisor.*"},
 	}

@@ -74,7 +74,9 @@ func accountKeys(a *app) []key {
 		{"group", text(&a.Group), nil, "Their group. Default: the user's."},
 		{"groups", texts(&a.Groups, anything), nil, "Their further groups. Default: the user's."},
 		{"start", boolean(&a.Start), true, "Whether the app's events are detected from the start."},
-		{"on_error", later, nil, "The handler that gets the app's error events."},
+		{"boost", levels(&a.Boost), nil, "What its handlers' threads are raised to, by priority: see below. Default: they are not."},
+		{"on_error", text(&a.onError), nil, "The handler that gets the app's error events, of type `supervisor.error`: its event is called `on_error`."},
+		{"on_error_default", choice(&a.OnError, supervisor.Decisions), "skip", "What is done where it does not reply `retry`, `skip` or `stop`."},
 	}
 }
 

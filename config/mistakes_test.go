@@ -64,6 +64,23 @@ aem.toml:1: app.web.limits.unified: memory.oom.group: memory.oom.group would hav
 aem.toml:1: app.web.limits.unified: memry.min: memry.min is of no controller of cgroup v2 (cpu cpuset dmem hugetlb io memory misc pids rdma)`},
 	{text: "[app.web.limits]\nswap = \"1M\"", unseen: true, want: `aem.toml:2: app.web.limits: swap is beside memory: memory is missing`},
 
+	{text: "[app.web]\nboost = { 15 = {}, 32 = { nice = 1 }, 07 = { nice = 1 }, 3 = 4, 4 = { slice = \"1us\" }, 5 = { realtime = 99 }, 6 = { nce = 1 }, 7 = { nice = -21 } }", want: `aem.toml:2: app.web.boost: 07: want a priority from 0 to 31
+aem.toml:2: app.web.boost: 15: want one of nice, slice, realtime at least
+aem.toml:2: app.web.boost: 3: want a table of nice, slice, realtime
+aem.toml:2: app.web.boost: 32: want a priority from 0 to 31
+aem.toml:2: app.web.boost: 4: slice: want a duration from 100µs to 36500d
+aem.toml:2: app.web.boost: 5: realtime: want a whole number from 1 to 98
+aem.toml:2: app.web.boost: 6: nce: unknown key (nice, slice, realtime)
+aem.toml:2: app.web.boost: 7: nice: want a whole number from -20 to 19`},
+	{text: "[app.web]\nboost = { 15 = { realtime = 1, nice = 1 }, 14 = { slice = \"101ms\" } }", unseen: true, want: `aem.toml:2: app.web.boost: 14: slice: want a duration from 100us to 100ms
+aem.toml:2: app.web.boost: 15: realtime stands alone: nice and slice are of the other class`},
+	{text: "[app.web]\nboost = { 16 = { nice = 1 } }", unseen: true, want: `aem.toml:2: app.web.boost: 16: it is above the app's priority_max 15`},
+	{text: "[app.web]\nboost = { 1 = { slice = \"1ms\" }, 2 = { slice = \"2ms\" }, 3 = { nice = -1 }, 4 = { slice = \"1ms\" }, 5 = { nice = 0 }, 6 = { realtime = 5 }, 7 = { realtime = 4 }, 8 = { nice = -9 } }", unseen: true,
+		want: `aem.toml:2: app.web.boost: 2: it is less urgent than 1
+aem.toml:2: app.web.boost: 4: it is less urgent than 3
+aem.toml:2: app.web.boost: 7: it is less urgent than 6
+aem.toml:2: app.web.boost: 8: it is less urgent than 7`},
+
 	// Limits and policy.
 	{text: "[app.web.limits]\ntypes = [\"sokcet.*\",\n\"device\", \"topic\"]", unseen: true, want: `aem.toml:2: app.web.limits.types: "sokcet.*" means no event type
 aem.toml:2: app.web.limits.types: "device" is not supported yet`},

@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 	same(t, "seccomp", app.Seccomp.Name, "default")
 	app.Handlers, app.Events, app.Seccomp = nil, nil, nil
 	same(t, "app", app, supervisor.App{
-		Name: "web", Start: true,
+		Name: "web", Start: true, OnError: supervisor.SkipError,
 		Limits: limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15},
 	})
 	o.Apps = nil
@@ -64,6 +64,10 @@ func TestOptions(t *testing.T) {
 [supervisor]
 state_dir = "state"
 log.level = "debug"
+[app.web.boost]
+15 = { realtime = 7 }
+2  = { slice = "1ms" }
+10 = { nice = -5, slice = "100us" }
 [app.web.limits]
 swap = "1K"
 memory = 65536
@@ -166,6 +170,10 @@ handler = "a"
 		IO:   limits.IO{Weight: 7, Devices: []limits.Device{{Path: "/dev/vda", ReadBytes: 1 << 20, Writes: 5}, {Path: "8:0", WriteBytes: 9, Reads: 8}}},
 		Kill: true, OnMissing: []string{"memory", "swap"}})
 	same(t, "seccomp", web.Seccomp, (*policy.Profile)(nil))
+
+	same(t, "boost", web.Boost, executor.Boost{
+		{From: 2, Slice: time.Millisecond}, {From: 10, Nice: new(-5), Slice: 100 * time.Microsecond}, {From: 15, Realtime: 7},
+	})
 
 	b, a, x := web.Handlers[0], web.Handlers[1], web.Handlers[2]
 	same(t, "exec", b.Exec, []string{"/etc/aem/{{x}/bin/b", "{peer}"})

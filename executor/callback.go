@@ -26,6 +26,7 @@ type callback struct {
 func (c *callback) ready(*aem.Activation) bool { return !c.stopped }
 func (c *callback) running() int               { return 0 } // between two calls into the loop, never
 func (c *callback) spare() int                 { return c.pool.spec.Concurrency }
+func (c *callback) hands() hands               { return nobody } // the loop is above all
 func (c *callback) stop()                      { c.stopped = true }
 func (c *callback) kill()                      { c.stopped = true }
 func (c *callback) ended() bool                { return c.stopped }

@@ -27,6 +27,7 @@ func (p *process) exited(uint32) {
 	if err == nil && !ok {
 		return // not yet, or a record is waited for
 	}
+	p.boosted.tid = 0
 	e := p.fate(exit)
 	if err != nil {
 		e.detail = "reap process: " + err.Error()

@@ -70,6 +70,10 @@ func (p *process) proved() {
 		p.look()
 		return
 	}
+	if err := p.enlist(); err != nil {
+		p.lie(err)
+		return
+	}
 	p.ready = true
 	p.deadline.Stop()
 	c.pool.loop.AgentReady(c.pool)
@@ -147,12 +151,16 @@ func (p *process) copy(r *directcopy.Reservation) {
 // board counts activations as the process's.
 func (p *process) board(batch []*aem.Activation, first uint64) error {
 	if p.brood != nil {
-		return p.seat(batch, first)
+		if err := p.seat(batch, first); err != nil {
+			return err
+		}
+	} else {
+		for i, a := range batch {
+			p.crew.begin(a)
+			p.flights = append(p.flights, flight{number: first + uint64(i), a: a})
+		}
 	}
-	for i, a := range batch {
-		p.crew.begin(a)
-		p.flights = append(p.flights, flight{number: first + uint64(i), a: a})
-	}
+	p.lift()
 	return nil
 }
 
@@ -191,7 +199,7 @@ func (p *process) refuse(a *aem.Activation, err error) {
 		}
 		text = fmt.Sprintf("%d bytes of data do not fit an arena of at most %d (%s)", len(a.Event.Data), most, key)
 	}
-	c.pool.complete(a, aem.Completion{Outcome: aem.Failed, Reason: aem.ReasonChannel, Exit: -1, Err: text})
+	c.pool.complete(a, aem.Completion{Outcome: aem.Failed, Reason: aem.ReasonChannel, Exit: -1, Err: text, Unfit: true})
 }
 
 // blocks lays out activations for a reservation, which copies all but the data at once: the rest is used again.
@@ -287,6 +295,7 @@ func (p *process) answered(uint32) {
 	}
 	if len(answers) > 0 && !p.ending {
 		p.full = false
+		p.lift()
 		p.rest()
 	}
 }

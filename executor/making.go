@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -18,7 +19,7 @@ func (p *process) spawn(m *spawn.Maker) error {
 		return err
 	}
 	p.slot.follow(p.bound)
-	v := spawn.Vars{Cgroup: -1, Args: make([]string, 0, len(p.crew.argv)), Env: p.crew.env}
+	v := spawn.Vars{Cgroup: -1, Args: make([]string, 0, len(p.crew.argv)), Env: p.crew.env, Schedules: p.crew.birth(p.bound)}
 	if leaf := p.slot.leaf; leaf != nil {
 		v.Cgroup, v.Join = leaf.Into(), leaf.Join()
 		if err := p.crew.work.roomFor(1); err != nil {
@@ -61,6 +62,9 @@ func (p *process) arguments(v *spawn.Vars) error {
 	}
 	lookup := func(string) (string, bool) { return "", false }
 	if a := p.bound; a != nil {
+		if err := fit(a.Event.Facts); err != nil {
+			return &unfitError{err}
+		}
 		lookup = facts(c.work.App, c.pool.spec.Name, a)
 		v.Env = append(factVars(v.Env[:len(v.Env):len(v.Env)], lookup, a.Event), extra...)
 		switch c.pool.spec.Handover {
@@ -78,6 +82,19 @@ func (p *process) arguments(v *spawn.Vars) error {
 			return &unfitError{err}
 		}
 		v.Args = append(v.Args, arg)
+	}
+	return nil
+}
+
+// fit reports a fact that cannot stand in arguments and variables.
+func fit(facts []aem.Fact) error {
+	for i := range facts {
+		switch f := &facts[i]; {
+		case strings.IndexByte(f.Value, 0) >= 0:
+			return fmt.Errorf("fact %s has a NUL byte, which no variable can have", f.Name)
+		case len(f.Value) > aem.MaxFactBytes:
+			return fmt.Errorf("fact %s is longer than %d bytes", f.Name, aem.MaxFactBytes)
+		}
 	}
 	return nil
 }

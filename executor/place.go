@@ -35,6 +35,7 @@ func (p *process) ask(batch []*aem.Activation) {
 		p.flights = append(p.flights, flight{number: first + uint64(i), a: a})
 	}
 	p.used, p.placing = true, true
+	p.lift()
 	c.unrest(p)
 	p.slot.follow(batch[0])
 	c.work.Alarms.After(&p.deadline, c.pool.spec.ReadyTimeout, p.notPlaced)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/timing"
 	"github.com/aem-exec/aem-exec/queue"
 )
 
@@ -18,6 +19,11 @@ type Pool struct {
 	log   *slog.Logger
 	queue *queue.Queue[*aem.Activation]
 	crew  crew
+
+	booster  *Booster // nil: none
+	alarms   *timing.Alarms
+	settling timing.Alarm // set while threads are raised that have nothing to do
+
 	ended aem.Completion // of the attempt that is being reported: here, so that it costs no allocation
 }
 
@@ -54,6 +60,8 @@ type crew interface {
 	// running is how many activations are with an agent, and spare how many more could be at once.
 	running() int
 	spare() int
+	// hands are the threads that may be raised.
+	hands() hands
 	// stop tells idle agents to end and makes no new ones; kill ends those that run too.
 	stop()
 	kill()
@@ -63,8 +71,12 @@ type crew interface {
 
 // Push puts an activation in the queue. It reports false when the queue is full.
 func (p *Pool) Push(a *aem.Activation) bool {
+	waits := p.booster != nil && p.Busy()
 	if a.Queued = p.queue.Push(int(a.Priority), a); !a.Queued {
 		return false
+	}
+	if waits {
+		p.press(int(a.Priority))
 	}
 	if c, ok := p.crew.(*processes); ok {
 		c.pushed()
@@ -210,9 +222,13 @@ func (p *Pool) Reorder(job aem.JobID, level aem.Priority) {
 		a.Queued = true
 	}
 	p.queue.Merge(int(level), moved, func(a, b *aem.Activation) bool { return a.Seq < b.Seq })
-	if len(moved) > 0 {
-		p.loop.Wake(p)
+	if len(moved) == 0 {
+		return
 	}
+	if p.booster != nil && p.crew.spare() == 0 {
+		p.press(int(level))
+	}
+	p.loop.Wake(p)
 }
 
 // Spec is what the pool's handler was declared as.

@@ -57,6 +57,8 @@ type process struct {
 	denied   string // that call's name
 	undenied string // why no name can be had
 
+	boosted boosted // the thread that runs its handler
+
 	place  int        // in the census, counted from 1
 	taken  uint64     // at its end: the first event of its mailbox that it had not begun
 	why    aem.Reason // what ended it, where we know better than its exit status does
@@ -91,6 +93,7 @@ func (p *process) made(err error) {
 	c.work.Loop.Born(p.pid)
 	p.used = p.bound != nil
 	if c.pool.spec.Handover != Direct {
+		p.boosted = boosted{by: c.pool.booster, pid: p.pid, tid: p.pid} // it was made at its event's level
 		p.handOver()
 	} else {
 		c.work.Alarms.After(&p.deadline, c.pool.spec.ReadyTimeout, p.notReady)
@@ -118,7 +121,7 @@ func (p *process) unmade(err error) {
 	}
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
-		completion.Outcome = aem.Failed // no process could ever be given this event
+		completion.Outcome, completion.Unfit = aem.Failed, true // no process could ever be given this event
 	} else {
 		c.trouble(err)
 	}

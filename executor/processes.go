@@ -26,7 +26,8 @@ type processes struct {
 	plan    *spawn.Plan
 	ruleset int // of Landlock, that the plan names; 0: none
 
-	refused chan error // what the rehearsal found
+	refused chan error      // what the rehearsal found
+	births  []sys.SchedAttr // how a process is scheduled that is made for its event, by level
 
 	argv []Template
 	env  []string // of every process
@@ -76,6 +77,9 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 		return nil, err
 	}
 	if c.plan, err = spawn.Compile(c.spawnSpec(path)); err == nil {
+		err = c.levels()
+	}
+	if err == nil {
 		err = c.rehearse()
 	}
 	if err != nil {
@@ -90,7 +94,8 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 // for it.
 func (c *processes) rehearse() error {
 	c.refused = make(chan error, 1)
-	if !c.work.Lane.Submit(func(m *spawn.Maker) { c.refused <- m.Rehearse(c.plan) }) {
+	rehearsal := c.rehearsal()
+	if !c.work.Lane.Submit(func(m *spawn.Maker) { c.refused <- rehearsal(m) }) {
 		return errors.New("rehearse: the app's lane is full")
 	}
 	return nil

@@ -1,7 +1,9 @@
 package executor
 
 import (
+	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -15,6 +17,7 @@ type threads struct {
 	invoke  invocation
 	limit   int
 	made    int
+	all     []*thread // made and not told to end
 	idle    []*thread
 	busy    int
 	stopped bool
@@ -32,6 +35,8 @@ type thread struct {
 	said  aem.Answer      // by the function, beside err
 	err   error           // what the function said to it
 	done  func()          // for the loop
+
+	boosted boosted // the loop's
 }
 
 // The orders.
@@ -70,7 +75,37 @@ func (c *threads) run(Mark) {
 	t.a = c.pool.pop()
 	t.given, t.event = *t.a, *t.a.Event
 	t.given.Event, t.event.Answer = &t.event, &t.said
+	if c.pool.booster == nil {
+		t.tell(orderRun)
+	} else if t.boosted.tid != 0 { // else greeted does it
+		c.begin(t)
+	}
+}
+
+// begin has a thread begin, as urgent as what it is given.
+func (c *threads) begin(t *thread) {
+	c.pool.lift(&t.boosted, int(t.a.Priority))
 	t.tell(orderRun)
+}
+
+// greeted learns a thread's number, which it needs to be raised before it begins.
+func (c *threads) greeted(t *thread, tid int) {
+	t.boosted = boosted{by: c.pool.booster, pid: os.Getpid(), tid: tid}
+	c.begin(t)
+}
+
+func (c *threads) hands() hands {
+	return func(yield func(*boosted, int) bool) {
+		for _, t := range c.all {
+			has := -1
+			if t.a != nil {
+				has = int(t.a.Priority)
+			}
+			if !yield(&t.boosted, has) {
+				return
+			}
+		}
+	}
 }
 
 func (c *threads) agent() *thread {
@@ -82,6 +117,7 @@ func (c *threads) agent() *thread {
 	c.made++
 	t := new(thread)
 	t.done = func() { c.done(t) }
+	c.all = append(c.all, t)
 	go c.serve(t)
 	return t
 }
@@ -90,6 +126,10 @@ func (c *threads) agent() *thread {
 func (c *threads) serve(t *thread) {
 	runtime.LockOSThread() // never unlocked: the OS thread ends with the goroutine, and its scheduling with it
 	unfit := c.pool.spec.Scheduling.ofThread()
+	if c.pool.booster != nil {
+		tid := sys.Gettid()
+		c.pool.loop.Post(func() { c.greeted(t, tid) })
+	}
 	for t.listen() == orderRun {
 		if t.err = unfit; unfit == nil {
 			t.err = call(c.invoke, c.pool.timeout(&t.given), &t.given)
@@ -103,8 +143,9 @@ func (c *threads) done(t *thread) {
 	a, err := t.a, t.err
 	c.busy--
 	answer := answerOf(err, &t.said)
-	if c.stopped {
-		t.tell(orderEnd)
+	t.a = nil
+	if c.pool.lift(&t.boosted, -1); c.stopped {
+		c.end(t)
 	} else {
 		c.idle = append(c.idle, t)
 	}
@@ -114,9 +155,16 @@ func (c *threads) done(t *thread) {
 func (c *threads) stop() {
 	c.stopped = true
 	for _, t := range c.idle {
-		t.tell(orderEnd)
+		c.end(t)
 	}
 	c.idle = nil
+}
+
+// end tells a thread to end. Its number may become another's.
+func (c *threads) end(t *thread) {
+	c.all = slices.DeleteFunc(c.all, func(other *thread) bool { return other == t })
+	t.boosted.tid = 0
+	t.tell(orderEnd)
 }
 
 // kill can do no more than stop: a thread cannot be ended from outside. The supervisor does not wait for it beyond

@@ -22,7 +22,8 @@ type Workplace struct {
 	Filter  *spawn.Filter // nil: no policy
 	Second  *SecondFilter // from readiness on; nil: none
 	Group   *limits.Group
-	Limited bool // the group has limits that a process can run into
+	Limited bool     // the group has limits that a process can run into
+	Booster *Booster // nil: no thread is raised
 	Places  *Places
 	Lane    *spawn.Lane
 
@@ -95,7 +96,8 @@ func (w *Workplace) OpenRuleset(programs ...string) (ruleset int, err error) {
 // Open makes the pool of a handler, which queues at most capacity activations. Its agents are made when Start is
 // called, or when there is something to run.
 func (w *Workplace) Open(spec Spec, capacity int) (*Pool, error) {
-	p := &Pool{spec: spec, app: w.App, loop: w.Loop, log: w.Log, queue: queue.New[*aem.Activation](capacity)}
+	p := &Pool{spec: spec, app: w.App, loop: w.Loop, log: w.Log, queue: queue.New[*aem.Activation](capacity),
+		booster: w.Booster, alarms: w.Alarms}
 	if spec.Agent == Process {
 		c, err := newProcesses(w, p)
 		p.crew = c

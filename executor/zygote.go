@@ -111,6 +111,7 @@ func (p *process) heardOfChild(step directcopy.Progress) {
 	case directcopy.Answered:
 		if k := p.brood.children[news.Number]; k != nil {
 			k.complete(&news.Answer)
+			k.lift()
 			k.retire()
 		}
 	case directcopy.Ended:
@@ -192,6 +193,7 @@ func (p *process) settle() {
 		p.end()
 	default:
 		p.full = false
+		p.lift()
 		p.crew.rest(p)
 	}
 }
@@ -247,6 +249,7 @@ func (p *process) pass(e ending) {
 		p.trouble(e, b.stderr)
 	}
 	p.leave()
+	p.boosted.tid = 0
 	taken := p.mailbox.Taken()
 	p.unrecord()
 	p.unwatch(0)

@@ -125,5 +125,6 @@ func (s *Closes) detect(j *closeJob, end ending, lost int64) {
 	e := s.env.Sink.NewEvent("socket.close")
 	e.Facts = append(slices.Clip(end.facts), aem.Fact{Name: "reason", Value: end.why},
 		aem.NumberFact("received", end.received), aem.NumberFact("sent", end.sent), aem.TimeFact("opened", end.opened), aem.NumberFact("lost", lost))
+	e.Lost = lost
 	s.env.Sink.Detected(j.id, e)
 }

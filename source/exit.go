@@ -182,5 +182,8 @@ func (s *exits) detect(j *exitJob, x procwatch.Exit, count int64) {
 		aem.NumberFact("pid", int64(x.PID)), {Name: "how", Value: string(x.How)}, aem.NumberFact("code", int64(x.Code)),
 		{Name: "signal", Value: signal}, aem.NumberFact("core", number(x.Core)), {Name: "exe", Value: x.Exe}, {Name: "comm", Value: x.Comm},
 	}
+	if x.How == procwatch.Lost {
+		e.Lost = count
+	}
 	s.env.Sink.Detected(j.id, e)
 }

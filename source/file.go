@@ -200,7 +200,18 @@ func (s *files) detect(j *fileJob, c filewatch.Change, lost int64) {
 		{Name: "old", Value: c.Old}, aem.NumberFact("dir", number(c.Dir)), aem.NumberFact("found", number(c.Found)),
 		aem.NumberFact("lost", lost),
 	}
+	if c.Op == filewatch.Overflow {
+		e.Lost = lostOf(lost)
+	}
 	s.env.Sink.Detected(j.id, e)
+}
+
+// lostOf is what aem.Event.Lost says of so many, where the kernel may not tell.
+func lostOf(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 func number(b bool) int64 {

@@ -59,6 +59,19 @@ var (
 		Open:  func(e Env) Source { return newNotices(e, "supervisor.silence") },
 		Merge: mergeLines, Merged: mergedLines,
 	}
+	errorType = Type{
+		Name: "supervisor.error",
+		Facts: []Field{
+			{"subject", aem.FactText, "the app"},
+			{"job", aem.FactText, "`app/event`, with the handler where there are several"},
+			{"what", aem.FactText, "`data`: an event cannot be given to its handler as it is; `detection` fails at the moment; events are `lost`"},
+			{"failed", aem.FactText, "the event's id, if it is about one"},
+			{"error", aem.FactText, "why, in words"},
+			{"lost", aem.FactNumber, "how many events, where that is known"},
+		},
+		Open:  func(e Env) Source { return newNotices(e, "supervisor.error") },
+		Merge: mergeLines, Merged: mergedLines,
+	}
 	agentType = Type{
 		Name: "supervisor.agent",
 		Facts: []Field{
@@ -144,11 +157,24 @@ func (s *Notices) subscriber(id aem.JobID) *subscriber {
 
 // Tell makes an event of the type's facts, which is detected for every job that wants to know of the app.
 func (s *Notices) Tell(data []byte, facts ...aem.Fact) {
-	if len(s.jobs) == 0 {
-		return
+	if len(s.jobs) > 0 {
+		s.make(data, nil, facts)
 	}
+}
+
+// Ask is Tell for somebody who wants the answers. It reports false, and makes no event, when none can be had now: no job
+// wants to know, or all that do are held. An answer that comes may still be missed, by what is merged with it or stopped.
+func (s *Notices) Ask(origin aem.Origin, facts ...aem.Fact) bool {
+	heard := slices.ContainsFunc(s.jobs, func(l *subscriber) bool { return !l.held && l.wants(facts[0].Value) })
+	if heard {
+		s.make(nil, origin, facts)
+	}
+	return heard
+}
+
+func (s *Notices) make(data []byte, origin aem.Origin, facts []aem.Fact) {
 	e := s.env.Sink.NewEvent(s.typ)
-	e.Data = data
+	e.Data, e.Origin = data, origin
 	for _, f := range facts {
 		f.Value = f.Value[:min(len(f.Value), aem.MaxFactBytes)]
 		e.Add(f)
@@ -183,7 +209,7 @@ func (s *Notices) deliver() {
 	s.pending = nil
 	for _, l := range s.jobs {
 		for _, e := range pending {
-			if app := e.Facts[0].Value; slices.ContainsFunc(l.apps, func(pattern string) bool { return matches(pattern, app) }) {
+			if l.wants(e.Facts[0].Value) {
 				l.kept = keep(l.kept, e)
 			}
 		}
@@ -199,7 +225,10 @@ func (s *Notices) deliver() {
 	}
 }
 
-func matches(pattern, name string) bool {
-	ok, err := path.Match(pattern, name)
-	return ok && err == nil
+// wants reports whether the job is told of an app.
+func (l *subscriber) wants(app string) bool {
+	return slices.ContainsFunc(l.apps, func(pattern string) bool {
+		ok, err := path.Match(pattern, app)
+		return ok && err == nil
+	})
 }

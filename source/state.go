@@ -195,5 +195,6 @@ func (s *states) tell(j *stateJob, c *sockstate.Change, local, peer, old, next s
 		{Name: "local", Value: local}, {Name: "peer", Value: peer}, {Name: "old", Value: old}, {Name: "new", Value: next},
 		aem.NumberFact("socket", int64(c.Socket)), aem.NumberFact("netns", int64(c.Netns)), aem.TimeFact("at", at), aem.NumberFact("lost", lost),
 	}
+	e.Lost = lost
 	s.env.Sink.Detected(j.id, e)
 }

@@ -45,6 +45,7 @@ func Types() []Type {
 		limitType,
 		failedType,
 		agentType,
+		errorType,
 		deadlineType,
 		silenceType,
 	}

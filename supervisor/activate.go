@@ -18,6 +18,9 @@ func (s *Supervisor) Detected(id aem.JobID, e *aem.Event) {
 		return
 	}
 	reg := s.jobs.registration(j)
+	if e.Lost != 0 {
+		s.consultSource(id, "lost", e, "events were lost")
+	}
 	if reg.filter != nil && !s.meant(j, reg, e) {
 		return
 	}
@@ -100,6 +103,7 @@ func (s *Supervisor) Started(a *aem.Activation) {
 	reg := s.jobs.registration(j)
 	a.Timeout = reg.timeout
 	if a.Attempt == 1 {
+		reg.app.waits.add(a.Priority, time.Duration(a.Started-a.Activated))
 		s.missed(reg, a, a.Started)
 	}
 	s.note("started", a.Job, reg, a.Event, a, nil)
@@ -135,6 +139,7 @@ func (s *Supervisor) retryStart(id aem.JobID, reg *registration, err error) {
 	j := s.jobs.get(id)
 	if j.holds&holdSource == 0 {
 		s.log.Error("cannot start", "job", reg.name(), "err", err, "retry", startWait)
+		s.consultSource(id, "detection", nil, err.Error())
 	}
 	j.started = true
 	j.holds |= holdSource
@@ -219,6 +224,7 @@ func (s *Supervisor) Trouble(id aem.JobID, err error) {
 		if reg := s.jobs.registration(j); reg.told == 0 || time.Duration(timing.Now()-reg.told) >= tellTrouble {
 			reg.told = timing.Now()
 			s.log.Error("detection fails", "job", reg.name(), "err", err)
+			s.consultSource(id, "detection", nil, err.Error())
 		}
 	}
 }

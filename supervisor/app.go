@@ -30,6 +30,7 @@ type app struct {
 	gauges  gauges
 	kernel  kernelLimits
 	removed aem.Counts
+	waits   waits
 	unseen  error // why calls that its policy has recorded cannot be told; nil: they are
 }
 
@@ -82,13 +83,17 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 	for _, name := range group.Without() {
 		s.log.Warn("going on without a limit that this host lacks, as on_missing says", "app", spec.Name, "limit", name)
 	}
+	booster, err := executor.OpenBooster(spec.Boost)
+	if err != nil {
+		return nil, errors.Join(placed(err, "app", spec.Name, "boost"), group.Remove())
+	}
 	lane, err := s.openLane(spec)
 	if err != nil {
 		return nil, errors.Join(err, group.Remove())
 	}
 	a.work = &executor.Workplace{
 		App: spec.Name, Account: executor.Account{Identity: identity, Own: spec.User == "" && spec.Group == "" && spec.Groups == nil},
-		Filter: first, Group: group, Limited: spec.Limits.NeedsCgroup(), Places: &executor.Places{Used: &a.gauges.processes.Gauge}, Census: s.census,
+		Filter: first, Group: group, Limited: spec.Limits.NeedsCgroup(), Places: &executor.Places{Used: &a.gauges.processes.Gauge}, Census: s.census, Booster: booster,
 		Lane: lane, Loop: s, Poller: s.poller, Alarms: &s.alarms,
 		Copier: &copier{s: s}, Scribe: s.scribe, Null: int(s.null.Fd()), Log: s.log,
 		Publish: s.publishOnLoop(spec), Denied: s.denials.name, Functions: s.options.Functions,

@@ -60,6 +60,10 @@ func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Compl
 		return
 	case c.Outcome == aem.Retry:
 		c.Outcome = aem.Failed
+	case c.Unfit && !isNotice(a.Event.Type):
+		j.waiting += n
+		s.consultUnfit(reg, a, *c)
+		return
 	}
 	s.end(j, reg, a, c)
 }

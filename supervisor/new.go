@@ -189,12 +189,15 @@ func (s *Supervisor) openApps() (err error) {
 	return errors.Join(errs...)
 }
 
-// outrank puts the calling thread, the loop's, above all threads of handlers that are in a real-time class: else one
+// outrank puts the calling thread, the loop's, above all threads of handlers that are in a real-time class, or may be raised to one: else one
 // that computes could keep the loop from its CPU.
 func (s *Supervisor) outrank() error {
 	highest := 0
 	for _, p := range s.pools {
 		highest = max(highest, p.Spec().Realtime)
+	}
+	for _, a := range s.apps {
+		highest = max(highest, a.spec.Boost.Realtime())
 	}
 	if highest == 0 {
 		return nil

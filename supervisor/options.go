@@ -63,6 +63,8 @@ type App struct {
 	SeccompReady *policy.Profile
 
 	Confinement policy.Confinement
+	OnError     Decision       // where nobody answers an event of type supervisor.error
+	Boost       executor.Boost // by the priority of what waits for its handlers' threads
 
 	Handlers []executor.Spec
 	Events   []Registration

@@ -79,13 +79,25 @@ func (r *raw) receive(want uint16) (number uint32) {
 
 // greet says hello.
 func (r *raw) greet(arena, size uint64, pid, inFlight uint32) {
+	r.hello(arena, size, pid, uint32(syscall.Gettid()), inFlight)
+}
+
+func (r *raw) hello(arena, size uint64, pid, tid, inFlight uint32) {
 	le := binary.LittleEndian
 	b := le.AppendUint64(nil, arena)
 	b = le.AppendUint64(b, size)
-	for _, word := range []uint32{pid, uint32(syscall.Gettid()), inFlight, r.flags} {
+	for _, word := range []uint32{pid, tid, inFlight, r.flags} {
 		b = le.AppendUint32(b, word)
 	}
 	r.send(rawHello, 0, b)
+}
+
+// greetAs is an honest hello, but for the thread that it names.
+func (r *raw) greetAs(tid uint32) {
+	r.hello(at(r.arena), uint64(len(r.arena)), uint32(os.Getpid()), tid, 1)
+	r.receive(rawNonce)
+	r.send(rawNonce, 0, r.arena[:16])
+	time.Sleep(time.Hour)
 }
 
 // ready is an honest hello.

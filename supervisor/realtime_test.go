@@ -27,8 +27,9 @@ func TestLoopIsAboveRealtimeThreads(t *testing.T) {
 	}
 	r := startRun(t, func(o *Options) { o.Functions = map[string]executor.Function{"look": look} },
 		testApp("a", []executor.Spec{thread, callback},
-			event("thread", source.Topic{Name: "a/thread"}, "thread"), event("loop", source.Topic{Name: "a/loop"}, "callback")))
-	for topic, want := range map[string]string{"a/thread": "7 2", "a/loop": "8 2"} {
+			event("thread", source.Topic{Name: "a/thread"}, "thread"), event("loop", source.Topic{Name: "a/loop"}, "callback")),
+		boosting(12))
+	for topic, want := range map[string]string{"a/thread": "7 2", "a/loop": "13 2"} {
 		r.ask(func() { r.publish(topic, nil) })
 		if got := <-seen; got != want {
 			t.Errorf("%s runs with %s, want %s", topic, got, want)
@@ -37,6 +38,13 @@ func TestLoopIsAboveRealtimeThreads(t *testing.T) {
 	if got := realtime(); got != "0 0" {
 		t.Errorf("other threads run with %s", got)
 	}
+}
+
+// boosting is an app that nothing happens in, whose threads may be raised to a real-time priority.
+func boosting(realtime int) App {
+	b := testApp("b", []executor.Spec{builtin("h", "log", nil)})
+	b.Boost = executor.Boost{{From: 5, Realtime: 3}, {From: 10, Realtime: realtime}}
+	return b
 }
 
 // realtime is the calling thread's real-time priority and its policy, man 5 proc_pid_stat.

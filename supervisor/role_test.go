@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -96,9 +97,13 @@ var roles = map[string]func(){
 			return nil
 		})
 	},
-	"late":   late,
-	"zygote": playZygote,
-	"kid":    playKid,
+	"late":      late,
+	"scheduled": func() { hd.Run(scheduled) },
+	"impostor":  func() { newRaw(1 << 16).greetAs(77777) },
+	"aside":     aside,
+	"boostless": boostless,
+	"zygote":    playZygote,
+	"kid":       playKid,
 }
 
 // player is the test binary, where every user may execute it.
@@ -172,6 +177,30 @@ func late() {
 	started := time.Now().UnixNano()
 	time.Sleep(lateBy)
 	hd.Run(func(_ context.Context, e *hd.Event) error { return e.Reply(fmt.Append(nil, started)) })
+}
+
+// aside runs handlers on another thread than its first.
+func aside() {
+	runtime.LockOSThread()
+	if syscall.Gettid() != os.Getpid() { // so is this
+		hd.Run(awry)
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		hd.Run(awry)
+	}()
+	<-done
+}
+
+// awry is scheduled, and says whether it runs aside.
+func awry(ctx context.Context, e *hd.Event) error {
+	where := " aside"
+	if syscall.Gettid() == os.Getpid() {
+		where = " on the first thread"
+	}
+	return e.Reply([]byte(schedule(0) + where))
 }
 
 func noisy(context.Context, *hd.Event) error {

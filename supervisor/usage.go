@@ -72,7 +72,10 @@ func (s *Supervisor) appsMeant(peer control.Peer, req control.Request) (meant []
 func (a *app) usage() control.Usage {
 	u := control.Usage{
 		App: a.spec.Name, Types: a.spec.Limits.Types, Agents: a.spec.Limits.Agents,
-		Held: []control.HeldJob{}, Without: append([]string{}, a.work.Group.Without()...),
+		Held: []control.HeldJob{}, Without: append([]string{}, a.work.Group.Without()...), Waits: a.waits.shown(),
+	}
+	if b := a.work.Booster; b != nil {
+		u.Boost = b.Calls
 	}
 	for _, g := range a.gauges.all() {
 		row, used, peak := g.usage(), g.Used, g.Peak

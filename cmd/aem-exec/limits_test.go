@@ -4,6 +4,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aem-exec/aem-exec/control"
 )
@@ -25,7 +26,11 @@ func usedLimits(req control.Request) control.Reply {
 			{Limit: "cpuset", Value: "0-1"},
 		},
 		Without: []string{"io", "swap"},
-		Cgroup:  map[string]int64{"pids": 2, "cpu_usec": 1500},
+		Waits: []control.Wait{
+			{Priority: 20, Count: 3, P50: 1234567, P99: 12345678901, Longest: time.Minute},
+			{Priority: 10, Count: 70000, P50: 999, P99: 12345},
+		},
+		Cgroup: map[string]int64{"pids": 2, "cpu_usec": 1500},
 	}})
 }
 
@@ -38,6 +43,10 @@ shop  processes    -              2     4     0        -                    -
 shop  memory       1099511627776  5     -     -        -                    -
 shop  cpu          0.5            -     -     -        -                    -
 shop  cpuset       0-1            -     -     -        -                    -
+
+APP   PRIORITY  STARTED  WAITED P50  P99      LONGEST
+shop  20        3        1.23ms      12.35s   1m0s
+shop  10        70000    999ns       12.35µs  0s
 held: shop/order (limit) since 2026-03-04 05:06:07, 7 kept
 held: 2 jobs of shop more
 shop: without io, swap, which this host lacks

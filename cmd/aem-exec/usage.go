@@ -40,6 +40,9 @@ func (p *program) printUsage(apps []control.Usage) error {
 	if err := p.table(rows); err != nil {
 		return err
 	}
+	if err := p.printWaits(apps); err != nil {
+		return err
+	}
 	for _, u := range apps {
 		for _, h := range u.Held {
 			fmt.Fprintf(p.out, "held: %s (%s) since %s, %d kept\n", h.Job, h.Reason, h.Since.Local().Format(time.DateTime), h.Kept)
@@ -61,6 +64,31 @@ func (p *program) printUsage(apps []control.Usage) error {
 		}
 	}
 	return nil
+}
+
+// printWaits prints how long activations waited, by priority, if any did.
+func (p *program) printWaits(apps []control.Usage) error {
+	var rows [][]string
+	for _, u := range apps {
+		for _, w := range u.Waits {
+			rows = append(rows, []string{u.App, fmt.Sprint(w.Priority), fmt.Sprint(w.Count), shortly(w.P50), shortly(w.P99), shortly(w.Longest)})
+		}
+	}
+	if rows == nil {
+		return nil
+	}
+	fmt.Fprintln(p.out)
+	return p.table(append([][]string{{"APP", "PRIORITY", "STARTED", "WAITED P50", "P99", "LONGEST"}}, rows...))
+}
+
+// shortly is a duration with three digits that count, more or less.
+func shortly(d time.Duration) string {
+	for unit := time.Second; unit >= time.Microsecond; unit /= 1000 {
+		if d >= unit {
+			return d.Round(unit / 100).String()
+		}
+	}
+	return d.String()
 }
 
 // value is what a limit is set to, as the file has it.

@@ -106,7 +106,7 @@ func (m *Maker) furnish(c *Cell) error {
 			}
 		}
 	}
-	return m.perform(&Plan{path: f.all, umask: -1}, func(l *list) { c.spec.furnish(l, f) })
+	return m.perform(&Plan{path: f.all, umask: -1}, &Vars{Cgroup: -1}, func(l *list) { c.spec.furnish(l, f) })
 }
 
 // furnish writes the steps. Here nothing is anybody's to change yet, so the order matters only where a mount lies on

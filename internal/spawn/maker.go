@@ -72,8 +72,8 @@ const performed = "exit_group"
 
 // perform makes a process that ends where it would execute its program, and returns when it has. The error is a
 // *StepError.
-func (m *Maker) perform(p *Plan, more func(*list)) error {
-	_, err := m.make(p, &Vars{Cgroup: -1}, 0, func(l *list) {
+func (m *Maker) perform(p *Plan, v *Vars, more func(*list)) error {
+	_, err := m.make(p, v, 0, func(l *list) {
 		l.steps = l.steps[:len(l.steps)-1]
 		if more != nil {
 			more(l)
@@ -86,12 +86,12 @@ func (m *Maker) perform(p *Plan, more func(*list)) error {
 	return err
 }
 
-// Rehearse has a process take all steps of a plan but the last, and reports the one that this host refuses. The
+// Rehearse has a process take all steps of a plan, and of what is to be in v, but the last, and reports the one that this host refuses. The
 // directory is left out: it may be made later.
-func (m *Maker) Rehearse(p *Plan) error {
+func (m *Maker) Rehearse(p *Plan, v Vars) error {
 	trial := *p
 	trial.dir = nil
-	return m.perform(&trial, nil)
+	return m.perform(&trial, &v, nil)
 }
 
 // clone makes a process that runs the list, and returns when it has executed its program or has ended.

@@ -18,7 +18,7 @@ func (l *Lane) rehearse(t *testing.T, s Spec) error {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	l.Submit(func(m *Maker) { done <- m.Rehearse(plan) })
+	l.Submit(func(m *Maker) { done <- m.Rehearse(plan, Vars{Cgroup: -1}) })
 	return <-done
 }
 

@@ -114,3 +114,12 @@ func chooseCPUs(l *list, p *Plan, _ *Vars) {
 		l.add("affinity", sys.SYS_SCHED_SETAFFINITY, 0, uintptr(len(cpus)*8), address(cpus))
 	}
 }
+
+// boost comes after the cgroups: a group of version 1 takes no thread in a real-time class that it has no time for, and
+// lets none into such a class (kernel/sched/rt.c, sched_rt_can_attach).
+func boost(l *list, _ *Plan, v *Vars) {
+	l.schedules = append(l.schedules[:0], v.Schedules...)
+	for i := range l.schedules {
+		l.add("boost", sys.SYS_SCHED_SETATTR, 0, address(&l.schedules[i]), 0)
+	}
+}

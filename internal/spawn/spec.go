@@ -49,10 +49,11 @@ type Filter struct {
 // Vars is what differs from process to process.
 type Vars struct {
 	Args, Env []string
-	FDs       []int // the child's descriptor i is a copy of FDs[i], closed if -1; at most MaxFDs
-	Cgroup    int   // directory of the v2 group to be born in; 0 or -1: none
-	Join      []int // v1 `tasks` files, open for writing, of groups to join; at most MaxJoins
-	ListenPID bool  // LISTEN_PID is the child's own pid (man 3 sd_listen_fds); replaces one in Env
+	FDs       []int           // the child's descriptor i is a copy of FDs[i], closed if -1; at most MaxFDs
+	Cgroup    int             // directory of the v2 group to be born in; 0 or -1: none
+	Join      []int           // v1 `tasks` files, open for writing, of groups to join; at most MaxJoins
+	Schedules []sys.SchedAttr // how it is scheduled, one after the other: the last one stays
+	ListenPID bool            // LISTEN_PID is the child's own pid (man 3 sd_listen_fds); replaces one in Env
 }
 
 // What one process can be given.
@@ -81,6 +82,7 @@ var wants = map[string]string{
 	"nice":          "CAP_SYS_NICE or a higher RLIMIT_NICE",
 	"ioprio":        "CAP_SYS_NICE",
 	"oom_score_adj": "CAP_SYS_RESOURCE",
+	"boost":         "CAP_SYS_NICE; for realtime with cgroup v1 also cpu.rt_runtime_us of the app's cpu group, which is 0 in a new one",
 	"prlimit":       "CAP_SYS_RESOURCE",
 	"clone3":        "CAP_SYS_ADMIN for namespaces of its own",
 	"setns":         "CAP_SYS_ADMIN and CAP_SYS_PTRACE",

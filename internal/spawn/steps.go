@@ -17,6 +17,7 @@ var order = [...]func(*list, *Plan, *Vars){
 	limitDescriptors, // dup3 refuses a target above the limit
 	joinCgroups,      // from here on the app's own quota holds
 	chooseCPUs,
+	boost, // which the group may forbid, or be forbidden for
 	writeListenPID,
 	enterCell,      // what comes before may want rights that a user namespace takes
 	dropBounding,   // needs CAP_SETPCAP, gone with the uid
@@ -50,6 +51,7 @@ type list struct {
 	cell    *Cell // nil: none
 	unbound bool  // the lane's thread has no bounding set to give on
 
+	schedules  []sys.SchedAttr
 	text       []byte // arguments and environment
 	argv, envp []uintptr
 	listenPID  uintptr // where the digits go
