@@ -124,7 +124,7 @@ func (s *supervised) settled() error {
 
 // books are the sums over all jobs.
 func (s *supervised) books() (total aem.Counts, err error) {
-	reply, err := s.ask(control.OpList, "bench/*")
+	reply, err := s.ask(control.OpList, "*/*")
 	if err != nil {
 		return total, err
 	}
