@@ -115,13 +115,11 @@ func (s *Supervisor) Started(a *aem.Activation) {
 // start arms a job.
 func (s *Supervisor) start(id aem.JobID) {
 	j := s.jobs.get(id)
-	if j.started || s.phase >= draining {
+	if s.phase >= draining || !j.move(toStart, 0) {
 		return
 	}
 	reg := s.jobs.registration(j)
-	j.ended, j.started = false, true
 	if err := reg.source.Start(id, s.specs[id]); err != nil {
-		j.started = false
 		s.retryStart(id, reg, err)
 		return
 	}
@@ -141,8 +139,7 @@ func (s *Supervisor) retryStart(id aem.JobID, reg *registration, err error) {
 		s.log.Error("cannot start", "job", reg.name(), "err", err, "retry", startWait)
 		s.consultSource(id, "detection", nil, err.Error())
 	}
-	j.started = true
-	j.holds |= holdSource
+	j.move(toHold, holdSource)
 	s.heldNow(j)
 	alarm := new(timing.Alarm)
 	s.starting[id] = alarm
@@ -157,8 +154,7 @@ func (s *Supervisor) retryStart(id aem.JobID, reg *registration, err error) {
 			return
 		}
 		s.log.Info("started after all", "job", reg.name())
-		j.holds &^= holdSource
-		if j.holds != 0 {
+		if j.move(toRelease, holdSource); j.holds != 0 {
 			reg.source.Hold(id)
 		}
 	})
@@ -177,21 +173,26 @@ func (s *Supervisor) stop(id aem.JobID) {
 	}
 	s.endSilence(id)
 	reg.source.Stop(id)
-	j.started = false
-	j.holds = 0
+	j.move(toStop, 0)
 }
 
-// hold keeps a job from taking more, for one more reason.
+// hold keeps a job from taking more, for one more reason. A source that holds itself at the moment is told too, else it
+// would go on by itself.
 func (s *Supervisor) hold(id aem.JobID, why holds) {
 	j := s.jobs.get(id)
-	if j == nil || !j.started || j.holds&why != 0 {
+	if j == nil {
 		return
 	}
-	if j.holds == 0 {
-		s.jobs.registration(j).source.Hold(id)
+	before := j.holds
+	if !j.move(toHold, why) {
+		return
+	}
+	if before == 0 {
 		s.heldNow(j)
 	}
-	j.holds |= why
+	if before&^holdSource == 0 {
+		s.jobs.registration(j).source.Hold(id)
+	}
 }
 
 // heldNow notes since when a job is held.
@@ -200,11 +201,7 @@ func (s *Supervisor) heldNow(j *job) { s.jobs.rest(j).heldSince = time.Now().Uni
 // release ends one reason; without any left the job takes more.
 func (s *Supervisor) release(id aem.JobID, why holds) {
 	j := s.jobs.get(id)
-	if j == nil || j.holds&why == 0 {
-		return
-	}
-	j.holds &^= why
-	if j.holds == 0 && j.started {
+	if j != nil && j.move(toRelease, why) && j.holds&^holdSource == 0 {
 		s.jobs.registration(j).source.Resume(id)
 	}
 }
@@ -215,11 +212,10 @@ func (s *Supervisor) Trouble(id aem.JobID, err error) {
 	if j == nil {
 		return
 	}
-	switch failing := j.holds&holdSource != 0; {
+	switch {
 	case err == nil:
-		j.holds &^= holdSource
-	case !failing:
-		j.holds |= holdSource // its source holds itself
+		j.move(toRelease, holdSource)
+	case j.move(toHold, holdSource): // its source holds itself
 		s.heldNow(j)
 		if reg := s.jobs.registration(j); reg.told == 0 || time.Duration(timing.Now()-reg.told) >= tellTrouble {
 			reg.told = timing.Now()

@@ -98,7 +98,8 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c *aem.Co
 		s.jobs.rest(j).shed += n
 	}
 	if reg.spec.Once {
-		j.ended, j.started = true, false
+		s.stop(j.id)
+		j.move(toEnd, 0)
 	}
 	s.note(c.Outcome.String(), j.id, reg, a.Event, a, c)
 	s.tell(a.Event.ID, c, reg.name)

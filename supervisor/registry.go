@@ -8,14 +8,7 @@ import (
 )
 
 // job is one live registration: one event x one handler. It holds no pointers, so that the garbage collector does not
-// look at a million of them. Its states, and what leads from one to the other:
-//
-//	stopped --start--> armed --stop--> stopped
-//	armed --a hold--> held or failing --its end--> armed
-//	armed --the event of a job that runs once has its fate--> ended
-//
-// Holds are kept apart from whether the job is started, so that a job that is stopped while held is armed, and not
-// held for ever, when it is started again.
+// look at a million of them. Its states, and what leads from one to the other, are in jobstate.go.
 type job struct {
 	id           aem.JobID // the last holder's while the slot is free
 	registration uint32    // place in registry.registrations
@@ -50,20 +43,6 @@ const (
 	holdAgents                   // no agent can be made
 	holdSource                   // detection fails at the moment; its source tries again by itself
 )
-
-func (j *job) state() aem.State {
-	switch {
-	case j.ended:
-		return aem.Ended
-	case !j.started:
-		return aem.Stopped
-	case j.holds&(holdAgents|holdSource) != 0:
-		return aem.Failing
-	case j.holds != 0:
-		return aem.Held
-	}
-	return aem.Armed
-}
 
 // registry finds jobs by id, in constant time and without a map.
 type registry struct {
