@@ -19,7 +19,7 @@ var attributes = map[string]*regexp.Regexp{
 	"source":          regexp.MustCompile(`^/app/e$`),
 	"type":            regexp.MustCompile(`^aem\.[a-z.]+$`),
 	"time":            regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$`),
-	"subject":         regexp.MustCompile(`^.+$`),
+	"subject":         regexp.MustCompile(`^[^\x00-\x1f\x7f-\x{9f}\x{fdd0}-\x{fdef}]+$`),
 	"datacontenttype": regexp.MustCompile(`^application/json$`),
 }
 
@@ -162,6 +162,21 @@ func TestCloudEventAttributes(t *testing.T) {
 	text, _ = cloudEvent("app", "h", watched)
 	if object := decoded(t, text); object["subject"] != "/a" {
 		t.Errorf("of a file: %s", text)
+	}
+}
+
+// TestNameThatIsNoTextIsLost names a file as Linux lets files be named: a handler finds it all the same.
+func TestNameThatIsNoTextIsLost(t *testing.T) {
+	for _, path := range []string{"/a\nb", "/\xff", "/\ufdd0"} {
+		text, err := cloudEvent("app", "h", activation("", aem.Fact{Name: "path", Value: path}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		object := decoded(t, text)
+		encoded, _ := object["pathbase64"].(string)
+		if got, _ := base64.StdEncoding.DecodeString(encoded); string(got) != path || object["path"] != nil || object["subject"] != nil {
+			t.Errorf("%q is %s", path, text)
+		}
 	}
 }
 
