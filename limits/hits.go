@@ -64,6 +64,7 @@ func (g *Group) Hits() (all []Hit) {
 type Signal struct {
 	FD     int
 	Events uint32
+	Early  string // the limit that it tells of before the hit is counted; "": what it tells of is counted
 }
 
 // Signals are the group's, until Remove.
@@ -101,7 +102,7 @@ func (g *Group) listen() error {
 		if err != nil {
 			return err
 		}
-		g.signals = append(g.signals, Signal{fd, sys.EPOLLPRI})
+		g.signals = append(g.signals, Signal{FD: fd, Events: sys.EPOLLPRI})
 	}
 	if p := g.limited["memory"]; p != nil && !p.unified {
 		group, err := p.library("memory", &specs.LinuxResources{})
@@ -112,7 +113,8 @@ func (g *Group) listen() error {
 		if err != nil {
 			return fmt.Errorf("watch %s/memory.oom_control: %v", p.dir, err)
 		}
-		g.signals = append(g.signals, Signal{int(fd), sys.EPOLLIN})
+		// It tells of the want of memory, and then looks for somebody to kill (mm/memcontrol-v1.c, mem_cgroup_oom_notify).
+		g.signals = append(g.signals, Signal{int(fd), sys.EPOLLIN, "memory"})
 		if err := syscall.SetNonblock(int(fd), true); err != nil {
 			return err
 		}

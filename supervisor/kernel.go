@@ -14,16 +14,20 @@ import (
 // ended: an app that does nothing costs nothing.
 type kernelLimits struct {
 	gauges  []*gauge
-	untold  bool // there are some that no descriptor tells of
-	notices int  // handlers of the supervisor's own events that run
+	untold  bool   // there are some that no descriptor tells of
+	late    string // the limit whose hits are told of before they are counted; "" for none
+	owed    int    // looks that are left for a hit that was told of and is not seen
+	notices int    // handlers of the supervisor's own events that run
 	look    timing.Alarm
 }
 
 // The kernel's counts are looked at every so often while there is a reason to. On v1 it tells of an OOM kill before it
-// counts it: they are looked at again soon.
+// counts it, however much later that is on a busy host: they are looked at soon, and again after waits that double up to
+// the usual one, until a hit is seen. A signal without one, as of memory that was found after all, ends after ten seconds.
 const (
 	lookEvery = time.Second
 	lookSoon  = 20 * time.Millisecond
+	owedLooks = 16
 )
 
 // kernelErrno is what a process is told that runs into a limit, 0 where it is only slowed down.
@@ -52,23 +56,24 @@ func (s *Supervisor) watchKernel(a *app) error {
 		k.gauges = append(k.gauges, g)
 	}
 	for _, signal := range group.Signals() {
-		if _, err := s.poller.Add(signal.FD, signal.Events, source.WatcherFunc(func(uint32) { s.signalled(a) })); err != nil {
+		looks := 1
+		if signal.Early != "" {
+			k.late, looks = signal.Early, owedLooks
+		}
+		if _, err := s.poller.Add(signal.FD, signal.Events, source.WatcherFunc(func(uint32) { s.signalled(a, looks) })); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// signalled takes what the kernel tells of the app's group.
-func (s *Supervisor) signalled(a *app) {
+// signalled takes what the kernel tells of the app's group, and looks for it so often.
+func (s *Supervisor) signalled(a *app, looks int) {
 	if err := a.work.Group.Clear(); err != nil {
 		s.log.Error("events of limits are lost", "app", a.spec.Name, "err", err)
 	}
-	for _, p := range a.pools {
-		p.OutOfMemory()
-	}
-	s.look(a)
-	s.lookAfter(a, lookSoon)
+	a.kernel.owed = max(a.kernel.owed, looks)
+	s.lookAndAgain(a, lookSoon)
 }
 
 // runs notes that something of the app runs, so that what the kernel tells nobody is looked for.
@@ -85,15 +90,28 @@ func (s *Supervisor) lookLater(a *app) {
 }
 
 func (s *Supervisor) lookAfter(a *app, wait time.Duration) {
-	s.alarms.After(&a.kernel.look, wait, func() {
-		s.look(a)
+	s.alarms.After(&a.kernel.look, wait, func() { s.lookAndAgain(a, min(2*wait, lookEvery)) })
+}
+
+// lookAndAgain looks, and again after a wait while a hit is owed, or later while something runs that none will tell of.
+func (s *Supervisor) lookAndAgain(a *app, wait time.Duration) {
+	k := &a.kernel
+	if k.owed > 0 {
+		k.owed--
 		for _, p := range a.pools {
-			if a.kernel.untold && p.Running() > 0 {
-				s.lookLater(a)
-				return
-			}
+			p.OutOfMemory()
 		}
-	})
+	}
+	if s.look(a); k.owed > 0 {
+		s.lookAfter(a, wait)
+		return
+	}
+	for _, p := range a.pools {
+		if k.untold && p.Running() > 0 {
+			s.lookLater(a)
+			return
+		}
+	}
 }
 
 // look finds out which limits were reached since it was done before: they are told. Those that were not are not reached
@@ -104,6 +122,9 @@ func (s *Supervisor) look(a *app) {
 		if h.Times <= g.seen {
 			g.Clear()
 			continue
+		}
+		if h.Limit == a.kernel.late {
+			a.kernel.owed = 0
 		}
 		more := uint64(h.Times-g.seen) - 1 // Reach counts one
 		g.seen = h.Times

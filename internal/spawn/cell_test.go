@@ -216,6 +216,48 @@ func TestCellThatCannotBeMadeIsRefused(t *testing.T) {
 	}
 }
 
+// TestFurnitureStaysWhereItsStepsPoint has the stack move that they were written on.
+func TestFurnitureStaysWhereItsStepsPoint(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	stage, err := NewStage(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stage.Close)
+	lane := openLane(t, stage, 1)
+	lane.Submit(func(m *Maker) {
+		cell, err := m.Enclose(CellSpec{Name: "init of a test", Namespaces: sys.CLONE_NEWNS})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		deep(100_000)
+		points := 0
+		for _, s := range m.list.steps {
+			if s.nr != sys.SYS_MOUNT_SETATTR {
+				continue
+			}
+			points++
+			if f := m.list.furniture; s.args[3] != address(&f.readOnly) || f.readOnly.Attr_set != sys.MOUNT_ATTR_RDONLY {
+				t.Errorf("%s points to %#x", s.name, s.args[3])
+			}
+		}
+		if err := cell.Close(); err != nil || points == 0 {
+			t.Errorf("%d mounts became read-only, %v", points, err)
+		}
+	})
+	lane.Close()
+}
+
+// deep makes the stack grow.
+func deep(n int) byte {
+	var frame [256]byte
+	if n > 0 {
+		frame[n%len(frame)] = deep(n-1) + 1
+	}
+	return frame[(n+1)%len(frame)]
+}
+
 func TestReadOnlyMounts(t *testing.T) {
 	mounts := parseMounts(`21 1 8:1 / / rw shared:1 - ext4 /dev/sda rw
 22 21 0:5 / /proc rw - proc proc rw

@@ -75,7 +75,8 @@ func (c *Cell) mounts() ([]mount, error) {
 	}), nil
 }
 
-// furniture is what the steps that furnish a cell point to.
+// furniture is what the steps that furnish a cell point to. Their list holds it, which has it be on the heap: on a stack
+// that moved between a step's writing and its taking, cgroups would stay writable.
 type furniture struct {
 	all      []byte // "/"
 	proc     []byte // "/proc"
@@ -106,7 +107,10 @@ func (m *Maker) furnish(c *Cell) error {
 			}
 		}
 	}
-	return m.perform(&Plan{path: f.all, umask: -1}, &Vars{Cgroup: -1}, func(l *list) { c.spec.furnish(l, f) })
+	return m.perform(&Plan{path: f.all, umask: -1}, &Vars{Cgroup: -1}, func(l *list) {
+		l.furniture = f
+		c.spec.furnish(l, f)
+	})
 }
 
 // furnish writes the steps. Here nothing is anybody's to change yet, so the order matters only where a mount lies on

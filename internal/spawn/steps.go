@@ -51,6 +51,8 @@ type list struct {
 	cell    *Cell // nil: none
 	unbound bool  // the lane's thread has no bounding set to give on
 
+	furniture *furniture // of the cell that was made last
+
 	schedules  []sys.SchedAttr
 	text       []byte // arguments and environment
 	argv, envp []uintptr
