@@ -37,6 +37,7 @@ const (
 	ReasonConnection Reason = "connection" // its connection was handed over and is gone
 	ReasonSpawn      Reason = "spawn"      // no process could be made
 	ReasonStopped    Reason = "stopped"    // the supervisor stopped first
+	ReasonRemoved    Reason = "removed"    // of what is shed: its job was removed, or the program that had registered it is gone
 )
 
 // Completion records how one attempt at an activation ended.

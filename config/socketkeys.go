@@ -93,7 +93,7 @@ func (d *decoder) ended(a *app, e *event) {
 	switch {
 	case e.stated["of"] == nil:
 		d.errorf(e.at, "of is missing: the socket.read event whose connections are meant")
-	case of["type"] != readType:
+	case of["type"] != readType && a.eventTables != nil: // without them, it is a program's that registers it
 		d.errorIn(e.at, "of", "%q is no socket.read event of this app", e.close.Of)
 	}
 	e.close.Of = a.Name + "/" + e.close.Of

@@ -51,6 +51,10 @@ func (c *Client) Do(ctx context.Context, req Request) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	if req.Op == OpAttach {
+		c.conn.rights = make([]byte, syscall.CmsgSpace(maxPassed*4))
+		defer func() { c.conn.rights = nil }()
+	}
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()
 	reply, err := c.exchange(m)
@@ -64,6 +68,9 @@ func (c *Client) Do(ctx context.Context, req Request) (Reply, error) {
 	}
 	return Reply{}, fmt.Errorf("%v: %w", req.Op, err)
 }
+
+// maxPassed is how many descriptors come with a reply.
+const maxPassed = 8
 
 // exchange writes a request and reads its reply. A server that refuses stops reading, so its refusal is looked for
 // also when writing fails.

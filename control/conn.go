@@ -18,6 +18,7 @@ type conn struct {
 	patience time.Duration // messageTime, but in tests
 	frame    []byte        // the frame being read
 	room     *budget       // what long messages are counted against, nil for none
+	rights   []byte        // what descriptors come in; nil: the kernel drops them, man 7 unix
 }
 
 func newConn(u *net.UnixConn, patience time.Duration, room *budget) *conn {
@@ -34,7 +35,10 @@ func (c *conn) read() (message, error) {
 		if err := c.SetReadDeadline(deadline); err != nil {
 			return a.message, err
 		}
-		n, err := c.Read(c.frame) // no control buffer: the kernel drops descriptors sent to us, man 7 unix
+		n, held, _, _, err := c.ReadMsgUnix(c.frame, c.rights)
+		if held > 0 {
+			a.fds = append(a.fds, descriptors(c.rights[:held])...)
+		}
 		if os.IsTimeout(err) {
 			return a.message, Errorf(syscall.ETIMEDOUT, "message not whole after %v", c.patience)
 		}
@@ -55,15 +59,35 @@ func (c *conn) read() (message, error) {
 	}
 }
 
-// write sends a message, which must be taken by the other end in time.
+// write sends a message, which must be taken by the other end in time. Its descriptors go with its first frame.
 func (c *conn) write(m message, patience time.Duration) error {
 	if err := c.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
+	var rights []byte
+	if len(m.fds) > 0 {
+		rights = syscall.UnixRights(m.fds...)
+	}
 	return m.split(func(frame []byte) error {
-		_, err := c.Write(frame)
+		_, _, err := c.WriteMsgUnix(frame, rights, nil)
+		rights = nil
 		return err
 	})
+}
+
+// descriptors are those in the control part of a packet.
+func descriptors(rights []byte) (fds []int) {
+	messages, err := syscall.ParseSocketControlMessage(rights)
+	if err != nil {
+		return nil
+	}
+	for i := range messages {
+		passed, err := syscall.ParseUnixRights(&messages[i])
+		if err == nil {
+			fds = append(fds, passed...)
+		}
+	}
+	return fds
 }
 
 // refuse says why the connection ends here. The other end may be in the middle of a message: what it has sent is taken
@@ -83,7 +107,9 @@ func (c *conn) refuse(m message, e *Error) {
 // Peer is who is at the other end, as the kernel saw it when the connection was made.
 type Peer struct {
 	UID, GID uint32
-	PID      int32 // for logs only: by now it can be another process
+	PID      int32 // by now it can be another process: Session.Process is the one that connected
+
+	Session *Session // nil: nobody connected
 }
 
 // peerOf asks for SO_PEERCRED, man 7 unix.

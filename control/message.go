@@ -9,7 +9,8 @@ type message struct {
 	sequence uint32
 	args     []byte
 	data     []byte
-	held     int // bytes counted against a budget
+	fds      []int // descriptors that go with it
+	held     int   // bytes counted against a budget
 }
 
 // split hands the message to send as frames, in order. The frame is valid until send returns.

@@ -9,6 +9,7 @@ import "fmt"
 //
 //	1  version list lookup start stop fire remove emit dead-list dead-show dead-replay dead-drop;
 //	   usage watch priority timeout clean, later;
+//	   attach register, later;
 //	   filter reload have their numbers and are answered with ENOSYS.
 const Version = 1
 
@@ -36,10 +37,12 @@ const (
 	OpTimeout    Op = 17
 	OpClean      Op = 18
 	OpReload     Op = 19
+	OpAttach     Op = 20
+	OpRegister   Op = 21
 )
 
 // argument is a set of what a request can carry.
-type argument uint16
+type argument uint32
 
 const (
 	argSelectors argument = 1 << iota
@@ -52,9 +55,17 @@ const (
 	argTimeout
 	argSince
 	argApps
+	argOwn
+	argApp
+	argHandler
+	argToken
+	argEvents
+	argQuiet
 
-	argJobs    = argSelectors | argAll
-	argLetters = argJobs | argIDs
+	argWatched = argSelectors | argAll
+	argJobs    = argWatched | argOwn
+	argActing  = argJobs | argQuiet
+	argLetters = argWatched | argIDs
 )
 
 // operation is one row of the table.
@@ -77,22 +88,24 @@ var operations = map[Op]operation{
 	OpVersion:    {name: "version"},
 	OpList:       {name: "list", takes: argJobs},
 	OpLookup:     {name: "lookup", takes: argJobs, needs: argJobs, want: wantJobs},
-	OpStart:      {name: "start", changes: true, takes: argJobs, needs: argJobs, want: wantJobs},
-	OpStop:       {name: "stop", changes: true, takes: argJobs, needs: argJobs, want: wantJobs},
+	OpStart:      {name: "start", changes: true, takes: argActing, needs: argJobs, want: wantJobs},
+	OpStop:       {name: "stop", changes: true, takes: argActing, needs: argJobs, want: wantJobs},
 	OpFire:       {name: "fire", changes: true, takes: argJobs, needs: argJobs, want: wantJobs},
-	OpRemove:     {name: "remove", changes: true, takes: argJobs, needs: argJobs, want: wantJobs},
+	OpRemove:     {name: "remove", changes: true, takes: argActing, needs: argJobs, want: wantJobs},
 	OpEmit:       {name: "emit", changes: true, takes: argTopic | argWait | argData, needs: argTopic, want: "a topic (app/topic)"},
 	OpDeadList:   {name: "dead list", takes: argLetters},
 	OpDeadShow:   {name: "dead show", takes: argIDs, needs: argIDs, want: "the id of a dead letter"},
 	OpDeadReplay: {name: "dead replay", changes: true, takes: argLetters, needs: argLetters, want: wantLetters},
 	OpDeadDrop:   {name: "dead drop", changes: true, takes: argLetters, needs: argLetters, want: wantLetters},
 	OpUsage:      {name: "usage", takes: argApps | argAll},
-	OpWatch:      {name: "watch", takes: argJobs | argSince},
+	OpWatch:      {name: "watch", takes: argWatched | argSince},
 	OpPriority:   {name: "priority", changes: true, takes: argJobs | argPriority, needs: argJobs, want: wantJobs},
 	OpFilter:     {name: "filter", changes: true, later: true},
-	OpTimeout:    {name: "timeout", changes: true, takes: argJobs | argTimeout, needs: argJobs, want: wantJobs},
-	OpClean:      {name: "clean", changes: true, takes: argJobs, needs: argJobs, want: wantJobs},
+	OpTimeout:    {name: "timeout", changes: true, takes: argActing | argTimeout, needs: argJobs, want: wantJobs},
+	OpClean:      {name: "clean", changes: true, takes: argActing, needs: argJobs, want: wantJobs},
 	OpReload:     {name: "reload", changes: true, later: true},
+	OpAttach:     {name: "attach", changes: true, takes: argApp | argHandler | argToken, needs: argApp, want: "an app"},
+	OpRegister:   {name: "register", changes: true, takes: argEvents, needs: argEvents, want: "events"},
 }
 
 // String is the operation's name, as typed after `ctl`.

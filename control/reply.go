@@ -12,6 +12,7 @@ type Reply struct {
 	Error  string          `json:"error,omitempty"`
 	Result json.RawMessage `json:"result,omitempty"` // one of the types of result.go, by operation
 	Data   []byte          `json:"-"`                // dead show: the event's data
+	FDs    []int           `json:"-"`                // attach: descriptors. The server closes those that it has sent, the client's are its caller's
 }
 
 // Error is a refusal: what errors.As finds behind everything that the other end, or this package, says no to.
@@ -72,12 +73,12 @@ func (r Reply) message(op Op, sequence uint32) message {
 	if len(args)+len(r.Data) > MaxMessageBytes {
 		return Refuse(syscall.EMSGSIZE, "%v: the answer is longer than %d bytes: ask for less", op, MaxMessageBytes).message(op, sequence)
 	}
-	return message{kind: kindReply, op: op, sequence: sequence, args: args, data: r.Data}
+	return message{kind: kindReply, op: op, sequence: sequence, args: args, data: r.Data, fds: r.FDs}
 }
 
 // reply reads a message as a reply; fields that this version does not know are a later version's additions.
 func (m message) reply() (Reply, error) {
-	r := Reply{Data: m.data}
+	r := Reply{Data: m.data, FDs: m.fds}
 	if m.kind != kindReply {
 		return r, Errorf(syscall.EPROTO, "message of kind %d: want a reply", m.kind)
 	}

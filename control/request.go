@@ -27,7 +27,33 @@ type Request struct {
 	Priority *aem.Priority  `json:"priority,omitempty"`   // priority: the new one
 	Timeout  *time.Duration `json:"timeout_ns,omitempty"` // timeout: of each attempt; 0 none
 	Since    uint64         `json:"since,omitempty"`      // watch: the Next of the answer before
+
+	Own   bool `json:"own,omitempty"`   // the jobs that were registered over this connection
+	Quiet bool `json:"quiet,omitempty"` // answer with how many jobs it were, and not which
+
+	App     string          `json:"app,omitempty"`     // attach: of which the program is to be an agent
+	Handler json.RawMessage `json:"handler,omitempty"` // attach: keys of [app.NAME.handler.HANDLER], see docs/control.md
+	Token   string          `json:"token,omitempty"`   // attach: what the program that forked this one was given
+	Events  []Registration  `json:"events,omitempty"`  // register
 }
+
+// Registration asks for jobs of one event, which the connection's program handles.
+type Registration struct {
+	Name    string          `json:"name"`
+	Event   json.RawMessage `json:"event"`             // keys of [app.NAME.event.EVENT] but for the handler's; start is false if not stated
+	Count   int             `json:"count,omitempty"`   // of jobs; 0: one
+	Inherit bool            `json:"inherit,omitempty"` // programs that attach with this one's token get jobs of it, too
+}
+
+// Jobs is how many jobs it asks for.
+func (r *Registration) Jobs() int { return max(1, r.Count) }
+
+// Bounds of what a program registers at once.
+const (
+	MaxJobsAtOnce = 1 << 16  // in one message
+	MaxTableBytes = 64 << 10 // of one table, of an event or a handler
+	maxArgsBytes  = 16 << 20 // of a request's JSON
+)
 
 // given is what the request carries.
 func (r Request) given() argument {
@@ -43,6 +69,12 @@ func (r Request) given() argument {
 		argTimeout:   r.Timeout != nil,
 		argSince:     r.Since != 0,
 		argApps:      len(r.Apps) > 0,
+		argOwn:       r.Own,
+		argQuiet:     r.Quiet,
+		argApp:       r.App != "",
+		argHandler:   len(r.Handler) > 0,
+		argToken:     r.Token != "",
+		argEvents:    len(r.Events) > 0,
 	} {
 		if there {
 			set |= bit
@@ -59,6 +91,7 @@ var argumentNames = []struct {
 	{argSelectors, "a selector"}, {argAll, "all"}, {argIDs, "an id of a dead letter"},
 	{argTopic, "a topic"}, {argWait, "wait"}, {argData, "data"},
 	{argPriority, "a priority"}, {argTimeout, "a timeout"}, {argSince, "since"}, {argApps, "an app"},
+	{argOwn, "own"}, {argQuiet, "quiet"}, {argApp, "an app"}, {argHandler, "a handler"}, {argToken, "a token"}, {argEvents, "events"},
 }
 
 // Check reports what makes the request impossible whatever jobs there are: as *Error, ENOSYS for an operation that is
@@ -73,7 +106,7 @@ func (r Request) Check() error {
 		return Errorf(syscall.ENOSYS, "%v: not supported yet", r.Op)
 	case row.needs != 0 && given&row.needs == 0:
 		return Errorf(syscall.EINVAL, "%v: want %s", r.Op, row.want)
-	case r.All && given&(argSelectors|argIDs|argApps) != 0:
+	case r.All && given&(argSelectors|argIDs|argApps|argOwn) != 0, r.Own && len(r.Selectors) > 0:
 		return Errorf(syscall.EINVAL, "%v: want --all or a selection, not both", r.Op)
 	case len(r.Data) > MaxDataBytes:
 		return Errorf(syscall.EMSGSIZE, "%v: %d bytes of data, at most %d", r.Op, len(r.Data), MaxDataBytes)
@@ -91,10 +124,35 @@ func (r Request) Check() error {
 	case r.Op == OpTimeout && (r.Timeout == nil || *r.Timeout < 0):
 		return Errorf(syscall.EINVAL, "timeout: want a time, or none")
 	}
+	if err := r.checkRegistrations(); err != nil {
+		return err
+	}
 	for _, app := range r.Apps {
 		if err := checkPattern(app); err != nil || app == "" {
 			return Errorf(syscall.EINVAL, "%v: app %q: want a name or a pattern", r.Op, app)
 		}
+	}
+	return nil
+}
+
+// checkRegistrations looks at how much is asked for; what it is the supervisor judges.
+func (r Request) checkRegistrations() error {
+	if len(r.Handler) > MaxTableBytes {
+		return Errorf(syscall.EMSGSIZE, "%v: a handler of more than %d bytes", r.Op, MaxTableBytes)
+	}
+	jobs := 0
+	for i := range r.Events {
+		e := &r.Events[i]
+		if err := aem.CheckName(e.Name); err != nil {
+			return Errorf(syscall.EINVAL, "%v: %v", r.Op, err)
+		}
+		if len(e.Event) > MaxTableBytes {
+			return Errorf(syscall.EMSGSIZE, "%v: %s: more than %d bytes", r.Op, e.Name, MaxTableBytes)
+		}
+		if e.Count < 0 || e.Count > MaxJobsAtOnce-jobs || jobs == MaxJobsAtOnce {
+			return Errorf(syscall.EINVAL, "%v: %s: want 1 to %d jobs in one message", r.Op, e.Name, MaxJobsAtOnce)
+		}
+		jobs += e.Jobs()
 	}
 	return nil
 }
@@ -130,6 +188,9 @@ func (m message) request() (Request, error) {
 	}
 	if len(m.args) == 0 {
 		return r, r.Check()
+	}
+	if len(m.args) > maxArgsBytes {
+		return r, Errorf(syscall.EMSGSIZE, "%v: %d bytes of arguments, at most %d", m.op, len(m.args), maxArgsBytes)
 	}
 	d := json.NewDecoder(bytes.NewReader(m.args))
 	d.DisallowUnknownFields()

@@ -22,6 +22,10 @@ import (
 //	dead replay          []Replayed
 //	dead drop            []aem.EventID
 //	usage                []Usage
+//	attach               Attached, with descriptors
+//	register             Registered
+//
+// With quiet, those that answer with []Touched do so with Acted.
 
 // About tells which supervisor answers.
 type About struct {
@@ -34,11 +38,12 @@ type About struct {
 // Lookup is everything about one job.
 type Lookup struct {
 	aem.JobStatus
-	Arena    *aem.HandlerArena `json:"arena"`     // its handler's; null unless handover is direct
-	NextRuns []time.Time       `json:"next_runs"` // of a timer: the next three
-	Filtered uint64            `json:"filtered"`  // arrivals that its filter kept out: they are in no other count
-	Missed   uint64            `json:"missed"`    // of the detected, those that did not start within its deadline
-	Failures []string          `json:"failures"`  // its latest failed completions, oldest first, in the form of the log
+	Arena    *aem.HandlerArena `json:"arena"`            // its handler's; null unless handover is direct
+	NextRuns []time.Time       `json:"next_runs"`        // of a timer: the next three
+	Filtered uint64            `json:"filtered"`         // arrivals that its filter kept out: they are in no other count
+	Missed   uint64            `json:"missed"`           // of the detected, those that did not start within its deadline
+	Parent   aem.JobID         `json:"parent,omitempty"` // the job of the program that it was inherited from
+	Failures []string          `json:"failures"`         // its latest failed completions, oldest first, in the form of the log
 }
 
 // Touched is a job that an operation acted on.
@@ -47,6 +52,35 @@ type Touched struct {
 	Job   string      `json:"job"`                // app/event or app/event:handler
 	Event aem.EventID `json:"event_id,omitempty"` // fire: the event that was made
 	Shed  uint64      `json:"shed,omitempty"`     // clean: events that waited
+}
+
+// Acted is how many jobs an operation acted on.
+type Acted struct {
+	Jobs int `json:"jobs"`
+}
+
+// Attached is what a program needs to know that is an agent from now on. The descriptors that come with it are those of
+// docs/abi.md from the channel on, in their order.
+type Attached struct {
+	ABI       int         `json:"abi"`
+	Handler   string      `json:"handler"` // its name
+	ArenaSize int64       `json:"arena_size"`
+	ArenaMax  int64       `json:"arena_max"`
+	Copy      string      `json:"copy"`  // direct or shared
+	Alloc     string      `json:"alloc"` // supervisor or app
+	Token     string      `json:"token"` // for programs that this one forks
+	Inherited []Inherited `json:"inherited"`
+}
+
+// Inherited is a job that a program has because the one that forked it had another like it.
+type Inherited struct {
+	ID     aem.JobID `json:"id"`
+	Parent aem.JobID `json:"parent"`
+}
+
+// Registered has the ids of the jobs of each registration, in its order.
+type Registered struct {
+	IDs [][]aem.JobID `json:"ids"`
 }
 
 // Watched is what happened since another answer.

@@ -107,6 +107,8 @@ func (s *server) connection(ctx context.Context, u *net.UnixConn) {
 		return
 	}
 	defer s.seats.give(foreign)
+	peer.Session = &Session{socket: u}
+	defer peer.Session.end()
 
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = u.CloseRead() })
@@ -169,6 +171,9 @@ func (s *server) reply(ctx context.Context, c *conn, peer Peer, r received) erro
 		answer = refusal.reply()
 	} else {
 		answer = s.answer(ctx, peer, req)
+	}
+	for _, fd := range answer.FDs {
+		defer syscall.Close(fd) //nolint:errcheck // it was sent, or nobody wants it
 	}
 	patience := s.patience
 	if ctx.Err() != nil {

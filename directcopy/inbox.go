@@ -162,11 +162,52 @@ func (b *Inbox) Take() (Event, error) {
 
 // sleep waits for the doorbell or a message, and does what the message says.
 func (b *Inbox) sleep() error {
-	n, err := sys.EpollWait(b.waiter, b.ready[:], -1)
+	_, err := b.wait(-1)
 	b.page.handlerSleeps.Store(0)
-	if err != nil {
-		return fmt.Errorf("wait for event: %w", err)
+	return err
+}
+
+// Poll is Take for a program that waits elsewhere: ok is false when there is no event now. From then on Waiter polls
+// readable when it is worth another look.
+func (b *Inbox) Poll() (e Event, ok bool, err error) {
+	for !b.stopped.Load() {
+		if b.page.head.Load() != b.taken {
+			e, err = b.take()
+			return e, err == nil, err
+		}
+		if b.ending {
+			break
+		}
+		n, err := b.wait(0)
+		if err != nil {
+			return e, false, err
+		}
+		if n > 0 {
+			continue
+		}
+		b.page.handlerSleeps.Store(1) // and it stays so: who looks again finds out
+		if b.page.head.Load() == b.taken {
+			return e, false, nil
+		}
 	}
+	return e, false, io.EOF
+}
+
+// Waiter is the descriptor to wait at, for reading, when Poll had nothing. It is the inbox's.
+func (b *Inbox) Waiter() int { return b.waiter }
+
+// wait waits for the doorbell or a message, for ever if timeout is negative, and does what the message says. It returns
+// how many of the two there were.
+func (b *Inbox) wait(timeout time.Duration) (n int, err error) {
+	n, err = sys.EpollWait(b.waiter, b.ready[:], timeout)
+	if err != nil {
+		return 0, fmt.Errorf("wait for event: %w", err)
+	}
+	return n, b.listen(n)
+}
+
+// listen does what the messages among n ready descriptors say.
+func (b *Inbox) listen(n int) error {
 	for i := range b.ready[:n] {
 		if b.ready[i].Data() != waitChannel {
 			continue

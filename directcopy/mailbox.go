@@ -2,6 +2,7 @@ package directcopy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -18,6 +19,10 @@ type Options struct {
 	// Shared makes the arena a file in memory that both sides map. Copies into it need no permission and no pid, and
 	// nothing that the handler does can park them.
 	Shared bool
+
+	// Image is where copies go in the memory of a program that we did not make; nil: to the process of a pid. It stays its
+	// owner's.
+	Image *Image
 
 	// AppAlloc leaves it to the handler where in its arena each event lands. Such an arena does not grow.
 	AppAlloc bool
@@ -69,6 +74,7 @@ type Mailbox struct {
 	wanted    uint64 // the least size of the arena that the next hello is to name
 	max       uint64 // what the arena may grow to, whole pages
 	shared    *sharedArena
+	image     *Image
 	request   *request // nil unless the handler allocates
 	filtered  bool     // the handler was given a second filter
 	nonce     [nonceSize]byte
@@ -88,7 +94,7 @@ type Mailbox struct {
 // NewMailbox makes the page, the channel and the two eventfds of an agent process that is about to be made. It takes
 // the options that its environment is made from.
 func NewMailbox(o Options) (m *Mailbox, err error) {
-	m = &Mailbox{channel: -1, doorbell: -1, answersFD: -1, handler: []int{-1, -1, -1, -1}}
+	m = &Mailbox{channel: -1, doorbell: -1, answersFD: -1, handler: []int{-1, -1, -1, -1}, image: o.Image}
 	m.reservation.mailbox = m
 	if o.AppAlloc {
 		m.request = new(request)
@@ -181,6 +187,15 @@ func (m *Mailbox) CloseHandler() {
 		}
 		m.handler[i] = -1
 	}
+}
+
+// GiveHandler is Handler for who sends the descriptors away, and closes them.
+func (m *Mailbox) GiveHandler() []int {
+	given := slices.Clone(m.handler)
+	for i := range m.handler {
+		m.handler[i] = -1
+	}
+	return given
 }
 
 // Channel polls readable when Receive has something to do.

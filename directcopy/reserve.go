@@ -137,8 +137,11 @@ func (r *Reservation) CopyChunk(pid int) (done bool, err error) {
 
 // write writes at most chunkBytes of a vector, into the handler's memory or what is shared with it.
 func (m *Mailbox) write(pid int, v *vector) error {
-	if m.shared != nil {
+	switch {
+	case m.shared != nil:
 		return m.shared.write(v)
+	case m.image != nil:
+		return m.image.write(v)
 	}
 	return v.write(pid)
 }

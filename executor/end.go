@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"syscall"
@@ -77,7 +78,9 @@ func (p *process) timedOut() {
 }
 
 func (p *process) hungUp() {
-	if p.brood != nil && p.brood.left {
+	if p.attached != nil {
+		p.part(errors.New("it closed its channel"))
+	} else if p.brood != nil && p.brood.left {
 		p.barren()
 	} else if !p.ending {
 		p.crew.work.Alarms.After(&p.killing, hangUpWait, func() { p.lie(errors.New("it closed its channel")) })
@@ -120,6 +123,10 @@ func (p *process) leave() {
 
 // terminate asks the whole session to end, and kills it after a while.
 func (p *process) terminate() {
+	if p.attached != nil {
+		p.kill()
+		return
+	}
 	p.leave()
 	p.signalGroup(syscall.SIGTERM)
 	p.crew.work.Alarms.After(&p.killing, p.crew.pool.spec.KillAfter, p.strike)
@@ -138,6 +145,10 @@ func (p *process) strike() {
 // kill ends the process and all that its slot holds. Of a zygote's child it is the session, because the leaf is
 // the zygote's and its other children's too.
 func (p *process) kill() {
+	if p.attached != nil {
+		p.part(errors.New(cmp.Or(p.detail, "it did not end its part when it was told to")))
+		return
+	}
 	if p.brood != nil {
 		p.killChildren()
 	}

@@ -54,7 +54,11 @@ func (p *process) greeted() {
 	if p.brood != nil {
 		started = p.pid // a zygote is told by the kernel, as we know it
 	}
-	if hello := p.mailbox.Hello(); int(hello.PID) != started {
+	hello := p.mailbox.Hello()
+	if p.attached != nil {
+		started = int(hello.PID) // however it knows itself: the memory that it is to find the nonce in is the peer's
+	}
+	if int(hello.PID) != started {
 		p.lie(fmt.Errorf("hello from process %d, but %d was started: the handler must be exec'ed, not forked", hello.PID, started))
 		return
 	}
@@ -66,7 +70,7 @@ func (p *process) greeted() {
 // proved is the end of the hello: the process takes events.
 func (p *process) proved() {
 	c := p.crew
-	if c.work.Second != nil && !p.looked {
+	if c.work.Second != nil && !p.looked && p.attached == nil {
 		p.look()
 		return
 	}
@@ -273,12 +277,14 @@ func (p *process) Freed() {
 		p.crew.work.Quarantine--
 		p.crew.pool.loop.Wake(p.crew.pool)
 	}
-	if p.zombie {
+	if !p.zombie {
+		return
+	}
+	if p.attached == nil {
 		sys.WaitPIDFD(p.pidfd, true) //nolint:errcheck // how it ended was read before
 		p.crew.work.Loop.Reaped(p.pid)
-		sys.Close(p.pidfd)
-		p.pidfd = 0
 	}
+	p.letGo()
 }
 
 // answered takes the handler's answers.

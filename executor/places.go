@@ -58,7 +58,10 @@ func (p *Places) take(c *processes, n int) {
 	p.count(c, n)
 }
 
-// seat counts what zygotes of a crew fork.
+// Spare reports whether there is a place for a process that has none of its own.
+func (p *Places) Spare() bool { return p.room(1) }
+
+// seat counts what zygotes of a crew fork, and programs that attached themselves.
 func (p *Places) seat(c *processes, n int) {
 	p.taken += n
 	p.count(c, n)

@@ -23,22 +23,24 @@ import (
 // its mailbox is in mail.go and place.go, how it is ended in end.go, what becomes of it then in exit.go.
 //
 // What a zygote forked is such a process too: it begins as running, and speaks through the mailbox of its zygote. What
-// is special about the two is in zygote.go and child.go.
+// is special about the two is in zygote.go and child.go. One that attached itself is booting from the beginning; what is
+// special about it is in attached.go.
 type process struct {
-	crew    *processes
-	slot    *slot
-	brood   *brood          // of a zygote; nil: it is none
-	zygote  *process        // that it was forked from; nil: the lane made it
-	forked  forked          // what a child has beyond others
-	bound   *aem.Activation // what it was made for, until it is given; nil when made ahead
-	flights []flight        // what it was given and has not answered, in that order
-	used    bool            // it was given an activation, or was made for one
-	looked  bool            // whether it has the second filter
-	ready   bool
-	larger  int  // bytes of an event that it was asked for a larger arena for, the last time
-	placing bool // its handler was asked where its flights are to land, and they have not
-	full    bool // its arena has no room until it answers
-	ending  bool
+	crew     *processes
+	slot     *slot
+	brood    *brood          // of a zygote; nil: it is none
+	zygote   *process        // that it was forked from; nil: the lane made it
+	forked   forked          // what a child has beyond others
+	attached *attachment     // of a program that attached itself; nil: it is none
+	bound    *aem.Activation // what it was made for, until it is given; nil when made ahead
+	flights  []flight        // what it was given and has not answered, in that order
+	used     bool            // it was given an activation, or was made for one
+	looked   bool            // whether it has the second filter
+	ready    bool
+	larger   int  // bytes of an event that it was asked for a larger arena for, the last time
+	placing  bool // its handler was asked where its flights are to land, and they have not
+	full     bool // its arena has no room until it answers
+	ending   bool
 
 	here    bool // made, and not on the lane any more: until then the lane writes what follows
 	pid     int
@@ -143,13 +145,19 @@ func (p *process) watch() (err error) {
 	if p.mailbox == nil {
 		return nil
 	}
-	if p.watches[1], err = poller.Add(p.mailbox.Channel(), sys.EPOLLIN, source.WatcherFunc(p.heard)); err == nil && p.brood == nil {
-		p.watches[2], err = poller.Add(p.mailbox.AnswersFD(), sys.EPOLLIN|sys.EPOLLET, source.WatcherFunc(p.answered))
-	}
-	if err != nil {
+	if err = p.watchMailbox(); err != nil {
 		p.lie(err) // it lives and is watched: its end comes by itself
 	}
 	return nil
+}
+
+// watchMailbox begins to follow what it says.
+func (p *process) watchMailbox() (err error) {
+	poller := p.crew.work.Poller
+	if p.watches[1], err = poller.Add(p.mailbox.Channel(), sys.EPOLLIN, source.WatcherFunc(p.heard)); err == nil && p.brood == nil {
+		p.watches[2], err = poller.Add(p.mailbox.AnswersFD(), sys.EPOLLIN|sys.EPOLLET, source.WatcherFunc(p.answered))
+	}
+	return err
 }
 
 // handOver begins the activation of a program that does not know us: it has its event since it began.
@@ -198,7 +206,15 @@ func (p *process) release() {
 	if p.copying != nil {
 		p.zombie = true // Freed does the rest
 	} else if p.pidfd != 0 {
-		sys.Close(p.pidfd)
-		p.pidfd = 0
+		p.letGo()
+	}
+}
+
+// letGo closes what names the process.
+func (p *process) letGo() {
+	sys.Close(p.pidfd)
+	p.pidfd = 0
+	if p.attached != nil && p.attached.image != nil {
+		p.attached.image.Close()
 	}
 }

@@ -184,7 +184,7 @@ func (c *processes) running() int { return c.busy }
 // spare is how many activations more could be with a process: those of a resident are bounded by what it takes ahead.
 func (c *processes) spare() int {
 	places := c.places()
-	if c.pool.spec.Life != Resident {
+	if life := c.pool.spec.Life; life != Resident && life != Attached {
 		return places
 	}
 	room := 0
@@ -471,9 +471,10 @@ func (c *processes) close() {
 }
 
 // outOfMemory ends the whole slot of each process that memory ran out in: what is left of it after the kernel chose
-// one of its processes is in no state to answer. A zygote's slot has many that answer for themselves.
+// one of its processes is in no state to answer. A zygote's slot has many that answer for themselves, and a program that
+// attached itself has none.
 func (c *processes) outOfMemory() {
-	if c.pool.spec.Life == Zygote {
+	if life := c.pool.spec.Life; life == Zygote || life == Attached {
 		return
 	}
 	for _, p := range slices.Clone(c.live) {

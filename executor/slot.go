@@ -54,8 +54,12 @@ func (s *slot) openStreams() (err error) {
 	return err
 }
 
-// follow puts what is written from here on down to an activation, nil for none.
+// follow puts what is written from here on down to an activation, nil for none. A program that attached itself has no
+// slot: it writes where it likes.
 func (s *slot) follow(a *aem.Activation) {
+	if s == nil {
+		return
+	}
 	name, id := "", aem.EventID(0)
 	if a != nil {
 		name, id = a.Name, a.Event.ID

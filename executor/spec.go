@@ -25,10 +25,12 @@ const (
 	Capsule  Life = "capsule"  // made before its event, used once
 	Resident Life = "resident" // made once, used for ever
 	Zygote   Life = "zygote"   // made once, copied for each event
+	// Attached is that of a program which was there before it was an agent. No file can ask for it.
+	Attached Life = "attached"
 )
 
 // stays reports whether a process of this life is there for event after event.
-func (l Life) stays() bool { return l == Resident || l == Zygote }
+func (l Life) stays() bool { return l == Resident || l == Zygote || l == Attached }
 
 // Handover is how an event reaches a program.
 type Handover string

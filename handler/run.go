@@ -32,6 +32,10 @@ type Option func(*options)
 type options struct {
 	inFlight int
 	memory   *Memory
+
+	// Of programs that attach themselves.
+	dir, token string
+	settings   map[string]any
 }
 
 // InFlight lets the supervisor write up to n events, 1 to 64, ahead of the one that is handled. They are still handled
@@ -155,20 +159,25 @@ func loop(inbox *directcopy.Inbox, f Func) error {
 		if err != nil {
 			return err
 		}
-		e.fill(raw)
-		failure := call(f, &e)
-		e.end()
-		outcome, delay := aem.Judge(failure)
-		answer := directcopy.Answer{Number: raw.Number, Outcome: outcomes[outcome], Delay: delay}
-		if failure != nil {
-			answer.Text = failure.Error()
-		} else {
-			answer.Reply = e.reply
-		}
-		if err := inbox.Answer(answer); err != nil {
+		if err := answer(inbox, f, &e, raw); err != nil {
 			return err
 		}
 	}
+}
+
+// answer handles one event.
+func answer(inbox *directcopy.Inbox, f Func, e *Event, raw directcopy.Event) error {
+	e.fill(raw)
+	failure := call(f, e)
+	e.end()
+	outcome, delay := aem.Judge(failure)
+	answer := directcopy.Answer{Number: raw.Number, Outcome: outcomes[outcome], Delay: delay}
+	if failure != nil {
+		answer.Text = failure.Error()
+	} else {
+		answer.Reply = e.reply
+	}
+	return inbox.Answer(answer)
 }
 
 // outcomes are the answers that a handler's error can mean.

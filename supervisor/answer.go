@@ -35,6 +35,8 @@ var answers = map[control.Op]func(s *Supervisor, ctx context.Context, peer contr
 	control.OpTimeout:    (*Supervisor).answerTimeout,
 	control.OpClean:      (*Supervisor).answerClean,
 	control.OpUsage:      (*Supervisor).answerUsage,
+	control.OpAttach:     (*Supervisor).answerAttach,
+	control.OpRegister:   (*Supervisor).answerRegister,
 }
 
 func (s *Supervisor) answer(ctx context.Context, peer control.Peer, req control.Request) control.Reply {
@@ -48,13 +50,22 @@ func (s *Supervisor) answer(ctx context.Context, peer control.Peer, req control.
 // may reports whether a peer may act on an app: uid 0 and the supervisor's own on all, others on the apps that run as
 // them.
 func (s *Supervisor) may(peer control.Peer, a *app) bool {
-	return peer.UID == 0 || int(peer.UID) == os.Geteuid() || peer.UID == a.work.Account.UID
+	return trusted(peer) || peer.UID == a.work.Account.UID
 }
+
+// trusted reports whether a peer may do all that the supervisor may.
+func trusted(peer control.Peer) bool { return peer.UID == 0 || int(peer.UID) == os.Geteuid() }
 
 // selected are the jobs that a request means and its peer may act on. Naming a job that is not there is refused: a
 // slip would pass for success. It runs on the loop.
 func (s *Supervisor) selected(peer control.Peer, req control.Request) ([]*job, error) {
 	var jobs []*job
+	switch {
+	case req.Own:
+		return s.ownJobs(peer, req)
+	case len(req.Selectors) > 0 && !slices.ContainsFunc(req.Selectors, func(sel control.Selector) bool { return sel.ID == 0 }):
+		return s.identified(peer, req)
+	}
 	found := make([]bool, len(req.Selectors))
 	for id := range s.jobs.all() {
 		j := s.jobs.get(id)
@@ -74,6 +85,38 @@ func (s *Supervisor) selected(peer control.Peer, req control.Request) ([]*job, e
 	}
 	if i := slices.Index(found, false); i >= 0 {
 		return nil, control.Errorf(syscall.ENOENT, "%v: no such job: %v", req.Op, req.Selectors[i])
+	}
+	return jobs, nil
+}
+
+// ownJobs are those that the peer's program has registered.
+func (s *Supervisor) ownJobs(peer control.Peer, req control.Request) (jobs []*job, err error) {
+	at, err := attachedBy(req.Op, peer)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range at.jobs {
+		if j := s.jobs.get(id); j != nil {
+			jobs = append(jobs, j)
+		}
+	}
+	return jobs, nil
+}
+
+// identified is selected for requests that name ids only: many of them, perhaps, of many more.
+func (s *Supervisor) identified(peer control.Peer, req control.Request) ([]*job, error) {
+	jobs := make([]*job, 0, len(req.Selectors))
+	named := map[aem.JobID]bool{}
+	for _, sel := range req.Selectors {
+		j := s.jobs.get(sel.ID)
+		if j == nil || !s.may(peer, s.jobs.registration(j).app) {
+			return nil, control.Errorf(syscall.ENOENT, "%v: no such job: %v", req.Op, sel)
+		}
+		if named[sel.ID] {
+			continue
+		}
+		named[sel.ID] = true
+		jobs = append(jobs, j)
 	}
 	return jobs, nil
 }
@@ -126,7 +169,7 @@ func (s *Supervisor) answerLookup(_ context.Context, peer control.Peer, req cont
 		for i, j := range jobs {
 			reg := s.jobs.registration(j)
 			list[i] = control.Lookup{JobStatus: s.status(j), Arena: reg.pool.Arena(), NextRuns: nextRuns(j.id, reg.source),
-				Filtered: s.jobs.look(j).filtered, Missed: s.jobs.look(j).missed, Failures: slices.Clone(reg.failure)}
+				Filtered: s.jobs.look(j).filtered, Missed: s.jobs.look(j).missed, Parent: s.parents[j.id], Failures: slices.Clone(reg.failure)}
 		}
 		return list
 	})
@@ -214,9 +257,54 @@ func (h holds) String() string {
 	return "limit"
 }
 
-// touch does something to each job and answers with their names.
+// touch does something to each job, to as many in a turn as others can wait for, and answers with their names, or how many
+// they are.
 func (s *Supervisor) touch(peer control.Peer, req control.Request, f func(j *job, t *control.Touched)) control.Reply {
-	return s.withJobs(peer, req, func(jobs []*job) any { return s.touched(jobs, f) })
+	var touched []control.Touched
+	var ids []aem.JobID
+	err, acted := errStopping, 0
+	some := func() {
+		n := min(len(ids), registerAtOnce)
+		s.batch(func() {
+			for _, id := range ids[:n] {
+				j := s.jobs.get(id)
+				if j == nil {
+					continue // removed between two turns
+				}
+				t := control.Touched{ID: id}
+				if acted++; !req.Quiet {
+					t.Job = s.jobs.registration(j).name()
+				}
+				if f(j, &t); !req.Quiet {
+					touched = append(touched, t)
+				}
+			}
+		})
+		ids = ids[n:]
+	}
+	s.ask(func() {
+		var jobs []*job
+		if jobs, err = s.selected(peer, req); err != nil {
+			return
+		}
+		ids, touched = make([]aem.JobID, len(jobs)), make([]control.Touched, 0, len(jobs))
+		for i, j := range jobs {
+			ids[i] = j.id
+		}
+		some()
+	})
+	for err == nil && len(ids) > 0 {
+		if !s.ask(some) {
+			err = errStopping
+		}
+	}
+	switch {
+	case err != nil:
+		return refusal(req.Op, err)
+	case req.Quiet:
+		return control.Done(control.Acted{Jobs: acted})
+	}
+	return control.Done(touched)
 }
 
 func (s *Supervisor) touched(jobs []*job, f func(j *job, t *control.Touched)) []control.Touched {

@@ -54,12 +54,16 @@ type registration struct {
 	judged  int64          // when it was last logged that it could not judge
 	merge   func(into, e *aem.Event)
 	overdue timing.Alarm // when what waits is looked through for what is overdue
+
+	by      *attached // whose it is; nil: the options', or the embedding program's
+	key     string    // among those of the program
+	inherit bool      // programs that it forks may have it
 }
 
 // name is how people address the job: app/event, with the handler where there are several.
 func (r *registration) name() string {
 	name := r.app.spec.Name + "/" + r.spec.Name
-	if len(r.spec.Handlers) > 1 {
+	if len(r.spec.Handlers) > 1 || r.by != nil {
 		name += ":" + r.handler
 	}
 	return name
@@ -196,6 +200,27 @@ func (s *Supervisor) register(a *app) error {
 
 // declare makes the registrations of an event, one for each of its handlers, without jobs.
 func (s *Supervisor) declare(a *app, spec *Registration) ([]*registration, error) {
+	var regs []*registration
+	for _, handler := range spec.Handlers {
+		pool, ok := a.pools[handler]
+		if !ok {
+			return nil, placed(fmt.Errorf("no handler %q", handler), "app", a.spec.Name, "event", spec.Name, "handler")
+		}
+		reg, err := s.newRegistration(a, spec, pool)
+		if err != nil {
+			return nil, err
+		}
+		regs = append(regs, reg)
+	}
+	for _, reg := range regs {
+		s.jobs.declare(reg)
+	}
+	a.events[spec.Name] = regs
+	return regs, nil
+}
+
+// newRegistration makes the registration of an event for the handler of a pool, which is not declared yet.
+func (s *Supervisor) newRegistration(a *app, spec *Registration, pool *executor.Pool) (*registration, error) {
 	src, err := s.source(spec.Source.Type())
 	if err != nil {
 		return nil, placed(err, "app", a.spec.Name, "event", spec.Name, "type")
@@ -204,29 +229,16 @@ func (s *Supervisor) declare(a *app, spec *Registration) ([]*registration, error
 	if spec.Arrivals == MergeArrival && row.Merge == nil {
 		return nil, placed(fmt.Errorf("events of type %s cannot be merged", row.Name), "app", a.spec.Name, "event", spec.Name, "arrivals")
 	}
+	if err := a.allows(spec, pool.Spec()); err != nil {
+		return nil, err
+	}
+	meant, err := compileFilter(spec)
+	if err != nil {
+		return nil, placed(err, "app", a.spec.Name, "event", spec.Name, "filter")
+	}
 	_, asks := src.(source.Asker)
-	var regs []*registration
-	for _, handler := range spec.Handlers {
-		pool, ok := a.pools[handler]
-		if !ok {
-			return nil, placed(fmt.Errorf("no handler %q", handler), "app", a.spec.Name, "event", spec.Name, "handler")
-		}
-		if err := a.allows(spec, pool.Spec()); err != nil {
-			return nil, err
-		}
-		meant, err := compileFilter(spec)
-		if err != nil {
-			return nil, placed(err, "app", a.spec.Name, "event", spec.Name, "filter")
-		}
-		counted := a.ofActivation(spec.Source.Type(), pool.Spec().Agent)
-		regs = append(regs, &registration{app: a, spec: spec, pool: pool, handler: handler, source: src, asks: asks,
-			counted: counted, filter: meant, merge: row.Merge})
-	}
-	for _, reg := range regs {
-		s.jobs.declare(reg)
-	}
-	a.events[spec.Name] = regs
-	return regs, nil
+	return &registration{app: a, spec: spec, pool: pool, handler: pool.Spec().Name, source: src, asks: asks,
+		counted: a.ofActivation(row.Name, pool.Spec().Agent), filter: meant, merge: row.Merge}, nil
 }
 
 // addJob makes a job of a registration, for a spec, which its source keeps where it can in less room. There is room for

@@ -124,7 +124,7 @@ func (s *Supervisor) completeRemoved(p *executor.Pool, a *aem.Activation, c *aem
 		app.removed.Done += n
 	} else {
 		app.removed.Shed += n
-		*c = aem.Completion{Outcome: aem.Shed, Exit: -1}
+		*c = *removedCompletion()
 	}
 	name := func() string { return app.spec.Name + "/" + a.Name + ":" + p.Spec().Name }
 	s.tell(a.Event.ID, c, name)
@@ -157,7 +157,7 @@ func (s *Supervisor) remove(id aem.JobID) {
 	s.stop(id)
 	j := s.jobs.get(id)
 	reg := s.jobs.registration(j)
-	s.clean(j)
+	s.shedWaiting(j, removedCompletion())
 	r, c := &reg.app.removed, s.jobs.counts(j)
 	r.Detected, r.Done, r.Failed = r.Detected+c.Detected, r.Done+c.Done, r.Failed+c.Failed
 	r.Expired, r.Shed, r.Running = r.Expired+c.Expired, r.Shed+c.Shed, r.Running+c.Running
@@ -179,7 +179,12 @@ func (s *Supervisor) forgetJob(id aem.JobID, reg *registration) {
 	}
 	delete(s.specs, id)
 	delete(s.latest, id)
+	delete(s.parents, id)
 	s.jobs.remove(id)
+	if reg.by != nil {
+		reg.by.forget(s, reg)
+		return
+	}
 	s.undeclare(a, reg.spec.Name)
 }
 

@@ -56,13 +56,16 @@ func (s *Supervisor) answerClean(_ context.Context, peer control.Peer, req contr
 	return s.touch(peer, req, func(j *job, t *control.Touched) { t.Shed = s.clean(j) })
 }
 
-// clean sheds what waits of a job, for its agent or for another attempt, and returns how many events that were.
-func (s *Supervisor) clean(j *job) (shed uint64) {
+func (s *Supervisor) clean(j *job) uint64 {
+	return s.shedWaiting(j, &aem.Completion{Outcome: aem.Shed, Exit: -1})
+}
+
+// shedWaiting sheds what waits of a job, for its agent or for another attempt, and returns how many events that were.
+func (s *Supervisor) shedWaiting(j *job, c *aem.Completion) (shed uint64) {
 	if j.waiting == 0 {
 		return 0
 	}
 	before := s.jobs.look(j).shed
-	c := &aem.Completion{Outcome: aem.Shed, Exit: -1}
 	s.jobs.registration(j).pool.Remove(func(a *aem.Activation) bool { return a.Job == j.id }, func(a *aem.Activation) { s.giveUp(a, c) })
 	for a, alarm := range s.retries {
 		if a.Job == j.id {

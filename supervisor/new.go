@@ -51,6 +51,7 @@ func New(o Options) (*Supervisor, error) {
 		down: map[*executor.Pool][]aem.JobID{}, starting: map[aem.JobID]*timing.Alarm{}, specs: map[aem.JobID]source.Spec{},
 		latest: map[aem.JobID]*aem.Activation{}, joined: map[*aem.Activation][]aem.EventID{}, silences: map[aem.JobID]*silence{},
 		retries: map[*aem.Activation]*timing.Alarm{}, troubled: map[*executor.Pool]bool{}, waiters: map[aem.EventID]*waiter{},
+		tokens: map[string]*attached{}, parents: map[aem.JobID]aem.JobID{},
 		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
 	}
 	s.watch.s, s.watch.wake = s, make(chan struct{}, 1)

@@ -30,6 +30,8 @@ type Options struct {
 	Ready func(jobs, apps int, path string)
 	// Functions are the Go functions that callbacks and threads may name beside the built-in ones.
 	Functions map[string]executor.Function
+	// Tables reads what programs register while the supervisor runs; nil: none may. Package config has it.
+	Tables Tables
 	// Observer is told what policies have recorded, instead of the log, and makes it an error if that cannot be seen here.
 	Observer *Observer
 	// Logger takes the records; nil makes one from Log on standard error.

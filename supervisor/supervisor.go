@@ -70,6 +70,8 @@ type Supervisor struct {
 	notMeant  uint64                  // events that a filter kept out
 	troubled  map[*executor.Pool]bool // those whose agents cannot be made, as was told
 	waiters   map[aem.EventID]*waiter
+	tokens    map[string]*attached    // programs that attached themselves
+	parents   map[aem.JobID]aem.JobID // of jobs that were inherited
 	lastID    aem.EventID
 	lastSeq   uint64
 	recycled  recycled

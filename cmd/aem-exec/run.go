@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aem-exec/aem-exec/config"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
@@ -59,6 +60,7 @@ func (p *program) run(e *errand) error {
 	o.Ready = func(jobs, apps int, socket string) { ready <- readiness{jobs, apps, socket} }
 	o.Version = thisBuild().Version
 	o.Whole = true
+	o.Tables = config.Tables{}
 	s, err := supervisor.New(o)
 	if err != nil {
 		return p.complainOfHost(file, err)

@@ -1,0 +1,233 @@
+package supervisor
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/sys"
+)
+
+// A program that connects and asks for it becomes an agent of an app: it registers events while it runs, handles them in
+// its own context, and has lost all of it when it, or its connection, ends. docs/control.md tells how, docs/abi.md what it
+// speaks from then on.
+
+// attached is such a program, from its attach until its last job is gone. It belongs to the loop, but for what says else.
+type attached struct {
+	app     *app
+	session *control.Session
+	pool    *executor.Pool
+	uid     uint32
+	token   string
+	gone    bool
+
+	registrations map[string]*registration // by their keys
+	jobs          []aem.JobID              // those that were removed among them, until it is pruned
+	live          int
+
+	judged map[string]*Registration // what tables came to; the connection's goroutine alone has it
+}
+
+// Tables reads what programs send while the supervisor runs, in JSON and with the keys of the file.
+type Tables interface {
+	// Handler is the handler of that name which a program is to be, by what it states of it; "" is nothing.
+	Handler(name string, table []byte) (executor.Spec, error)
+	// Event is what an app's event of that name is, without its handler, and started only if it says so.
+	Event(app, name string, table []byte) (Registration, error)
+}
+
+// answerAttach makes a program an agent. All that takes time is done here, and the loop is told when it is there.
+func (s *Supervisor) answerAttach(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	a, spec, err := s.invited(peer, req)
+	if err != nil {
+		return refusal(req.Op, err)
+	}
+	candidate, err := newCandidate(peer, spec)
+	if err != nil {
+		return refusal(req.Op, err)
+	}
+	at := &attached{app: a, session: peer.Session, uid: peer.UID, token: rand.Text(),
+		registrations: map[string]*registration{}, judged: map[string]*Registration{}}
+	err = errStopping
+	s.ask(func() { err = s.attach(at, candidate) })
+	if err != nil {
+		candidate.Close()
+		return refusal(req.Op, err)
+	}
+	peer.Session.Kept = at
+	fds := candidate.Descriptors()
+	peer.Session.AtEnd(func() { s.Post(func() { at.pool.Detach(errors.New("it closed its connection")) }) })
+	inherited, err := s.inherit(at, req.Token)
+	if err != nil {
+		peer.Session.Hangup()
+		closeAll(fds)
+		return refusal(req.Op, err)
+	}
+	reply := control.Done(control.Attached{ABI: abi, Handler: spec.Name, ArenaSize: spec.ArenaSize, ArenaMax: spec.ArenaMax,
+		Copy: string(spec.Copy), Alloc: string(spec.Alloc), Token: at.token, Inherited: inherited})
+	reply.FDs = fds
+	return reply
+}
+
+// abi is the version of docs/abi.md.
+const abi = 1
+
+// invited is the app that a peer may be an agent of, and the handler that it is then.
+func (s *Supervisor) invited(peer control.Peer, req control.Request) (a *app, spec executor.Spec, err error) {
+	refuse := func(errno syscall.Errno, format string, args ...any) (*app, executor.Spec, error) {
+		return nil, executor.Spec{}, control.Errorf(errno, "attach: "+format, args...)
+	}
+	a = s.appNamed(req.App) // fixed after New
+	switch {
+	case s.options.Tables == nil || peer.Session == nil:
+		return refuse(syscall.ENOSYS, "this supervisor takes no programs in")
+	case peer.Session.Kept != nil:
+		return refuse(syscall.EISCONN, "this connection is attached")
+	case peer.PID == 0:
+		return refuse(syscall.ESRCH, "the process that connected is not in sight of the supervisor")
+	case a == nil:
+		return refuse(syscall.ENOENT, "no app %q", req.App)
+	case !s.may(peer, a):
+		return refuse(syscall.EPERM, "uid %d may not be an agent of app %s", peer.UID, req.App)
+	case !a.spec.Limits.AllowsAgent(string(executor.Process)):
+		return refuse(syscall.EPERM, "app %s may not use agent process (limits.agents)", req.App)
+	}
+	spec, err = s.options.Tables.Handler(fmt.Sprintf("attached-%d", peer.PID), req.Handler)
+	if err != nil {
+		return refuse(syscall.EINVAL, "%v", err)
+	}
+	return a, spec, nil
+}
+
+// newCandidate makes what a program needs to be an agent.
+func newCandidate(peer control.Peer, spec executor.Spec) (*executor.Candidate, error) {
+	pidfd, err := peer.Session.Process()
+	if errors.Is(err, errors.ErrUnsupported) && spec.Copy == executor.SharedCopy {
+		pidfd, err = sys.PidfdOpen(int(peer.PID)) // if the number is another's by now, all that is missed is its end
+	}
+	if err == nil {
+		var candidate *executor.Candidate
+		if candidate, err = executor.NewCandidate(spec, int(peer.PID), pidfd, peer.UID); err == nil {
+			return candidate, nil
+		}
+	}
+	errno, advice := syscall.EPERM, ""
+	errors.As(err, &errno)
+	if errors.Is(err, errors.ErrUnsupported) {
+		errno = syscall.EOPNOTSUPP
+	}
+	if spec.Copy != executor.SharedCopy {
+		advice = ` (a handler with arena.copy = "shared" needs no leave to write there)`
+	}
+	return nil, control.Errorf(errno, "attach: %v%s", err, advice)
+}
+
+// attach gives the program its pool.
+func (s *Supervisor) attach(at *attached, candidate *executor.Candidate) (err error) {
+	switch a := at.app; {
+	case s.phase != running:
+		return errStopping
+	case !a.work.Places.Spare():
+		err := &limitError{a.spec.Name, &a.gauges.processes}
+		s.refused(a, err)
+		return err
+	}
+	parted := func(why error, done func()) { s.parted(at, why, done) }
+	if at.pool, err = at.app.work.Attach(candidate, at.app.spec.Limits.Activations, parted); err != nil {
+		return err
+	}
+	s.pools = append(s.pools, at.pool)
+	s.owners[at.pool] = at.app
+	s.tokens[at.token] = at
+	s.log.Info("attached", "app", at.app.spec.Name, "handler", at.pool.Spec().Name, "uid", at.uid)
+	return nil
+}
+
+// parted takes back what a program had registered, whichever way it went. What of it waits is shed at once; its jobs go
+// as many in a turn as others can wait for.
+func (s *Supervisor) parted(at *attached, why error, done func()) {
+	at.gone = true
+	delete(s.tokens, at.token)
+	at.session.Hangup()
+	s.log.Info("detached", "app", at.app.spec.Name, "handler", at.pool.Spec().Name, "jobs", at.live, "why", why)
+	s.shedPool(at.pool)
+	s.disown(at, func() {
+		done()
+		s.forgetPool(at.pool)
+	})
+}
+
+// shedPool sheds what waits of a pool whose jobs are about to be removed.
+func (s *Supervisor) shedPool(p *executor.Pool) {
+	c := removedCompletion()
+	p.Remove(func(*aem.Activation) bool { return true }, func(a *aem.Activation) { s.giveUp(a, c) })
+	for a, alarm := range s.retries {
+		if s.jobs.registration(s.jobs.get(a.Job)).pool == p {
+			alarm.Stop()
+			delete(s.retries, a)
+			s.giveUp(a, c)
+		}
+	}
+}
+
+// removedCompletion is the fate of what goes with its job.
+func removedCompletion() *aem.Completion {
+	return &aem.Completion{Outcome: aem.Shed, Reason: aem.ReasonRemoved, Exit: -1}
+}
+
+func (s *Supervisor) disown(at *attached, done func()) {
+	n := min(len(at.jobs), registerAtOnce)
+	for _, id := range at.jobs[:n] {
+		if s.jobs.get(id) != nil {
+			s.remove(id)
+		}
+	}
+	if at.jobs = at.jobs[n:]; len(at.jobs) == 0 {
+		done()
+		return
+	}
+	s.Post(func() { s.disown(at, done) })
+}
+
+// forgetPool takes a pool off every list. Nothing waits or runs in it.
+func (s *Supervisor) forgetPool(p *executor.Pool) {
+	same := func(other *executor.Pool) bool { return other == p }
+	s.pools = slices.DeleteFunc(s.pools, same)
+	s.active = slices.DeleteFunc(s.active, same)
+	delete(s.owners, p)
+	delete(s.down, p)
+	delete(s.troubled, p)
+}
+
+// forget takes a removed job off the program's lists.
+func (at *attached) forget(s *Supervisor, reg *registration) {
+	if at.live--; reg.jobs == 0 {
+		delete(at.registrations, reg.key)
+		s.jobs.undeclare(reg)
+	}
+	if !at.gone && len(at.jobs) > 2*at.live+registerAtOnce {
+		at.jobs = slices.DeleteFunc(at.jobs, func(id aem.JobID) bool { return s.jobs.get(id) == nil })
+	}
+}
+
+// attachedBy is the program that attached itself over a peer's connection.
+func attachedBy(op control.Op, peer control.Peer) (*attached, error) {
+	if peer.Session != nil {
+		if at, ok := peer.Session.Kept.(*attached); ok {
+			return at, nil
+		}
+	}
+	return nil, control.Errorf(syscall.ENOTCONN, "%v: this connection is not attached to an app", op)
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		sys.Close(fd)
+	}
+}

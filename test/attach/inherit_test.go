@@ -1,0 +1,75 @@
+package attach
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/handler"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+)
+
+// aemSlow is longer in a guest.
+func aemSlow(d time.Duration) time.Duration { return aemtest.Slow(d) }
+
+// TestInheritance: a program with the token of another gets jobs like those that were registered for it, with ids of
+// its own, and keeps them as long as it lives.
+func TestInheritance_R108(t *testing.T) {
+	w := serve(t, files)
+	a := w.attach("a")
+	made, err := a.RegisterAll(t.Context(),
+		handler.Registration{Name: "kept", Event: table{"type": "topic", "start": true}, Inherit: true, Do: func(_ context.Context, e *handler.Event) error { return e.Reply([]byte("parent")) }},
+		handler.Registration{Name: "own", Event: table{"type": "topic", "start": true}, Do: nothing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := made[0][0]
+	p := w.start("fork", 0, a.Token())
+	words := strings.Fields(p.says("inherited "))
+	p.says("ready")
+	if len(words) != 2 || words[1] != parent.String() || words[0] == words[1] {
+		t.Fatalf("inherited %q of %v", words, parent)
+	}
+	reply, err := w.ask(control.Request{Op: control.OpLookup, All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parents := map[string]aem.JobID{}
+	for _, l := range must(control.ResultOf[[]control.Lookup](reply)) {
+		parents[l.ID.String()] = l.Parent
+	}
+	if len(parents) != 3 || parents[words[0]] != parent || parents[parent.String()] != 0 {
+		t.Errorf("parents %v", parents)
+	}
+
+	done := make(chan []control.Fate)
+	go func() { done <- w.emit("a/kept", "") }()
+	var fates []control.Fate
+	w.handle(a, func() bool {
+		select {
+		case fates = <-done:
+			return true
+		default:
+			return false
+		}
+	})
+	var replies []string
+	for _, f := range fates {
+		replies = append(replies, string(f.Reply))
+	}
+	if got := strings.Join(replies, ","); !strings.Contains(got, "parent") || !strings.Contains(got, "child "+strconv.Itoa(p.Process.Pid)) || len(replies) != 2 {
+		t.Errorf("replies %q", got)
+	}
+
+	a.Close()
+	w.await("the parent's jobs are gone, the child's are not", func() bool { return len(w.jobs()) == 1 })
+	if f := w.emit("a/kept", ""); len(f) != 1 || !strings.HasPrefix(string(f[0].Reply), "child") {
+		t.Errorf("after the parent's end: %+v", f)
+	}
+	p.in.Close() //nolint:errcheck // that is what ends it
+	w.await("nothing is left", func() bool { return len(w.jobs()) == 0 })
+}
