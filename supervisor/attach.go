@@ -54,14 +54,15 @@ func (s *Supervisor) answerAttach(_ context.Context, peer control.Peer, req cont
 	}
 	at := &attached{app: a, session: peer.Session, uid: peer.UID, token: rand.Text(),
 		registrations: map[string]*registration{}, judged: map[string]*Registration{}}
+	fds := candidate.Descriptors()
 	err = errStopping
 	s.ask(func() { err = s.attach(at, candidate) })
 	if err != nil {
+		closeAll(fds)
 		candidate.Close()
 		return refusal(req.Op, err)
 	}
 	peer.Session.Kept = at
-	fds := candidate.Descriptors()
 	peer.Session.AtEnd(func() { s.Post(func() { at.pool.Detach(errors.New("it closed its connection")) }) })
 	inherited, err := s.inherit(at, req.Token)
 	if err != nil {
