@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -93,7 +94,11 @@ func (d *decoder) ended(a *app, e *event) {
 	switch {
 	case e.stated["of"] == nil:
 		d.errorf(e.at, "of is missing: the socket.read event whose connections are meant")
-	case of["type"] != readType && a.eventTables != nil: // without them, it is a program's that registers it
+	case a.eventTables == nil: // a program registers it, and perhaps that one later
+		if err := aem.CheckName(e.close.Of); err != nil {
+			d.errorIn(e.at, "of", "%v", err)
+		}
+	case of["type"] != readType:
 		d.errorIn(e.at, "of", "%q is no socket.read event of this app", e.close.Of)
 	}
 	e.close.Of = a.Name + "/" + e.close.Of

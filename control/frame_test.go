@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"reflect"
 	"testing"
@@ -90,6 +91,14 @@ func FuzzAssembly(f *testing.F) {
 	rest := header{Kind: kindRequest, Op: OpEmit}.build(nil, []byte(`"a/b"}`), []byte("data"))
 	f.Add(append(append([]byte{byte(len(request))}, request...), append([]byte{byte(len(rest))}, rest...)...))
 	f.Add([]byte("\x05hello"))
+	for op, args := range map[Op]string{
+		OpAttach:   `{"app":"a","handler":{"arena":{"copy": "shared"}},"token":"x"}`,
+		OpRegister: `{"events":[{"name":"e","event":{"type":"timer", "every":"1s"},"count":7,"inherit":true}]}`,
+		OpRemove:   `{"own":true,"quiet":true}`,
+	} {
+		frame := header{Kind: kindRequest, Op: op}.build(nil, []byte(args), nil)
+		f.Add(append([]byte{byte(len(frame))}, frame...))
+	}
 	f.Fuzz(func(t *testing.T, input []byte) {
 		var a assembly
 		taken := 0
@@ -125,12 +134,28 @@ func again(t *testing.T, req Request) {
 	if err != nil {
 		t.Fatalf("%s: %v", m.args, err)
 	}
-	for _, r := range []*Request{&req, &got} { // no selectors and none given are the same
+	for _, r := range []*Request{&req, &got} { // no selectors and none given are the same, and space in tables means nothing
+		r.Handler = compact(r.Handler)
+		r.Events = append([]Registration{}, r.Events...)
+		for i := range r.Events {
+			r.Events[i].Event = compact(r.Events[i].Event)
+		}
 		r.Selectors, r.IDs, r.Data = append([]Selector{}, r.Selectors...), append(r.IDs[:0:0], r.IDs...), append([]byte{}, r.Data...)
 	}
 	if !reflect.DeepEqual(req, got) {
 		t.Fatalf("sent %+v, received %+v", req, got)
 	}
+}
+
+func compact(text json.RawMessage) json.RawMessage {
+	var b bytes.Buffer
+	if len(text) == 0 || json.Compact(&b, text) != nil {
+		return nil
+	}
+	if b.String() == "null" {
+		return nil
+	}
+	return b.Bytes()
 }
 
 // FuzzReply reads what a lying server could send.

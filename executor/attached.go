@@ -64,17 +64,17 @@ func (a *Candidate) Close() {
 type attachment struct {
 	image   *directcopy.Image
 	parting bool
-	// parted takes back everything that the program had registered, and then calls done.
-	parted func(why error, done func())
+	// disown takes back everything that the program had registered, and then calls done.
+	disown func(why error, done func())
 }
 
 // Attach makes a pool with one agent, the program, which queues at most capacity activations. When the program, its
-// channel or what it has with us ends, parted is called, once.
-func (w *Workplace) Attach(a *Candidate, capacity int, parted func(why error, done func())) (*Pool, error) {
+// channel or what it has with us ends, disown is called, once.
+func (w *Workplace) Attach(a *Candidate, capacity int, disown func(why error, done func())) (*Pool, error) {
 	pool := &Pool{spec: a.spec, app: w.App, loop: w.Loop, log: w.Log, queue: queue.New[*aem.Activation](capacity)}
 	c := &processes{pool: pool, work: w}
 	pool.crew = c
-	p := &process{crew: c, attached: &attachment{image: a.image, parted: parted}, here: true, pid: a.pid, pidfd: a.pidfd, mailbox: a.mailbox}
+	p := &process{crew: c, attached: &attachment{image: a.image, disown: disown}, here: true, pid: a.pid, pidfd: a.pidfd, mailbox: a.mailbox}
 	if err := p.watchAttached(); err != nil {
 		for i := range p.watches {
 			p.unwatch(i)
@@ -134,7 +134,7 @@ func (p *process) parted(why error) {
 		left = append(left, p.bound)
 	}
 	p.flights, p.bound = nil, nil
-	p.attached.parted(why, func() {
+	p.attached.disown(why, func() {
 		c.busy -= len(left)
 		for _, a := range left {
 			c.pool.complete(a, aem.Completion{Outcome: aem.Failed, Reason: p.why, Exit: -1, Err: why.Error()})

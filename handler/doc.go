@@ -11,6 +11,14 @@
 // event's fate: nil is done, an error is tried again, [Fail] is not, [After] is tried again later. A panic ends the
 // process, and so the attempt. [Event.Reply] sends data back.
 //
-// The package runs inside aem-exec only, in a process that it made with handover = "direct". It registers no events,
-// reads no configuration and does not talk to the control socket.
+// [Run] is for processes that aem-exec made with handover = "direct". Any other program can be an agent, too: [Attach] asks a
+// running supervisor for it, over the control socket, and what the program registers then is handled in [Agent.Keepalive], or
+// in [Agent.Dispatch] from a loop of its own.
+//
+//	a, err := handler.Attach(ctx, "shop")
+//	id, err := a.Register(ctx, "tick", map[string]any{"type": "timer", "every": "1s"}, tick)
+//	err = a.Start(ctx, id)
+//	signal, err := a.Keepalive(ctx)
+//
+// The package starts no supervisor, and reads no configuration.
 package handler
