@@ -36,6 +36,8 @@ var benchmarks = []benchmark{
 	{"timer", "timer.gc", "garbage collections with a million timers registered; floor: with none", benchTimerGC},
 	{"events", "events.bytes", "memory of each of ten million idle timers, everything together", benchEventBytes},
 	{"events", "events.activate", "detected to the end of an empty callback, with a million registered; floor: a thousand", benchActivate},
+	{"control", "control.million", "a program registers, starts and removes a million timers, in bulk", benchMillion},
+	{"control", "control.rate", "operations of one client on one job each, which does not wait for replies", benchControlRate},
 	{"connections", "connections.idle", "the response time of 100 connections with 15,000 idle ones open; floor: with none", benchIdle},
 	{"datagrams", "datagrams.rate", "1 KiB datagrams taken by a resident C handler while it is flooded; floor: a C loop around recvmmsg", benchDatagrams},
 	{"sockstate", "sockstate.wrong", "changes of TCP's states that were not told, or that never were, against the clients' own record", benchStates},

@@ -7,6 +7,7 @@ type goal struct {
 	most, least float64 // of the ratio; 0: no bound
 	value       bool    // the bound holds for the value, which is to be 0
 	worth       float64 // most of the value; 0: no bound
+	reach       float64 // least of the value; 0: no bound
 }
 
 // goals are what the project wants of itself, by row.
@@ -43,6 +44,8 @@ var goals = map[string]goal{
 	"timer.gc":                {most: 2},
 	"events.bytes":            {worth: 128},
 	"events.activate":         {most: 1.5},
+	"control.million":         {worth: 10},
+	"control.rate":            {reach: 100_000},
 	"limits.create":           {worth: 3},
 	"limits.memory":           {worth: 32},
 	"peers.cold":              {least: 0.9},
@@ -59,6 +62,8 @@ func (g goal) String() string {
 		return "0"
 	case g.worth != 0:
 		return fmt.Sprintf("<= %v", g.worth)
+	case g.reach != 0:
+		return fmt.Sprintf(">= %v", g.reach)
 	case g.most != 0:
 		return fmt.Sprintf("<= %v", g.most)
 	case g.least != 0:
@@ -70,8 +75,10 @@ func (g goal) String() string {
 // verdict says in a word whether a row is where it is wanted.
 func (g goal) verdict(r *row) string {
 	switch {
-	case g.worth != 0 && r.Value <= g.worth:
+	case g.worth != 0 && r.Value <= g.worth, g.reach != 0 && r.Value >= g.reach:
 		return "met"
+	case g.reach != 0:
+		return "not met"
 	case g == goal{}, !g.value && g.worth == 0 && r.Ratio == nil:
 		return ""
 	case g.value && r.Value < 0.5, // background allocations of the runtime are no event's

@@ -50,7 +50,7 @@ func (b *bench) supervise(events string, functions map[string]executor.Function)
 		return nil, err
 	}
 	o.StateDir = filepath.Join(o.RuntimeDir, "state")
-	o.Functions = functions
+	o.Functions, o.Tables = functions, config.Tables{}
 	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	ready := make(chan struct{})
 	o.Ready = func(int, int, string) { close(ready) }

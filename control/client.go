@@ -69,6 +69,50 @@ func (c *Client) Do(ctx context.Context, req Request) (Reply, error) {
 	return Reply{}, fmt.Errorf("%v: %w", req.Op, err)
 }
 
+// DoAll sends requests without waiting for the reply to one before the next goes, and returns the replies in their order.
+// A refusal is in its reply; after an error the connection cannot be used again.
+func (c *Client) DoAll(ctx context.Context, reqs []Request) ([]Reply, error) {
+	messages := make([]message, len(reqs))
+	for i := range reqs {
+		err := reqs[i].Check()
+		if err == nil && reqs[i].Op == OpAttach {
+			err = Errorf(syscall.EINVAL, "attach: goes alone")
+		}
+		if err == nil {
+			messages[i], err = reqs[i].message(c.sequence + uint32(i) + 1)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	c.sequence += uint32(len(reqs))
+	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
+	defer stop()
+	sent := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; i < len(messages) && err == nil; i++ {
+			err = c.conn.write(messages[i], c.conn.patience)
+		}
+		sent <- err
+	}()
+	replies := make([]Reply, 0, len(reqs))
+	var err error
+	for i := 0; i < len(messages) && err == nil; i++ {
+		var r Reply
+		if r, err = c.receive(messages[i]); err == nil {
+			replies = append(replies, r)
+		}
+	}
+	if err != nil {
+		c.conn.Close() //nolint:errcheck // it cannot be used, and the sender may wait for it
+	}
+	if err = errors.Join(err, <-sent); err != nil {
+		return replies, fmt.Errorf("answered %d of %d requests: %w", len(replies), len(reqs), err)
+	}
+	return replies, nil
+}
+
 // maxPassed is how many descriptors come with a reply.
 const maxPassed = 8
 
@@ -79,6 +123,11 @@ func (c *Client) exchange(m message) (Reply, error) {
 	if writeErr != nil && !errors.Is(writeErr, syscall.EPIPE) {
 		return Reply{}, writeErr
 	}
+	return c.receive(m)
+}
+
+// receive reads the reply to a request.
+func (c *Client) receive(m message) (Reply, error) {
 	answer, err := c.conn.read()
 	if err != nil {
 		return Reply{}, err

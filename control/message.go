@@ -13,6 +13,9 @@ type message struct {
 	held     int   // bytes counted against a budget
 }
 
+// size is how many bytes it holds.
+func (m *message) size() int { return len(m.args) + len(m.data) }
+
 // split hands the message to send as frames, in order. The frame is valid until send returns.
 func (m message) split(send func(frame []byte) error) error {
 	const room = MaxFrameBytes - headerBytes
@@ -39,9 +42,6 @@ type assembly struct {
 	message
 	begun bool
 }
-
-// size is how many bytes it holds.
-func (a *assembly) size() int { return len(a.args) + len(a.data) }
 
 // add takes the next frame, copying what it carries, and reports whether the message is whole.
 func (a *assembly) add(frame []byte) (whole bool, err error) {

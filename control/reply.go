@@ -12,6 +12,7 @@ type Reply struct {
 	Error  string          `json:"error,omitempty"`
 	Result json.RawMessage `json:"result,omitempty"` // one of the types of result.go, by operation
 	Data   []byte          `json:"-"`                // dead show: the event's data
+	Later  func() Reply    `json:"-"`                // what waits for the reply itself; nil: this is it
 	FDs    []int           `json:"-"`                // attach: descriptors. The server closes those that it has sent, the client's are its caller's
 }
 

@@ -58,26 +58,17 @@ const (
 // given is what the request carries.
 func (r Request) given() argument {
 	var set argument
-	for bit, there := range map[argument]bool{
-		argSelectors: len(r.Selectors) > 0,
-		argAll:       r.All,
-		argIDs:       len(r.IDs) > 0,
-		argTopic:     r.Topic != "",
-		argWait:      r.Wait,
-		argData:      len(r.Data) > 0,
-		argPriority:  r.Priority != nil,
-		argTimeout:   r.Timeout != nil,
-		argSince:     r.Since != 0,
-		argApps:      len(r.Apps) > 0,
-		argOwn:       r.Own,
-		argQuiet:     r.Quiet,
-		argApp:       r.App != "",
-		argHandler:   len(r.Handler) > 0,
-		argToken:     r.Token != "",
-		argEvents:    len(r.Events) > 0,
+	for _, a := range [...]struct {
+		bit   argument
+		there bool
+	}{
+		{argSelectors, len(r.Selectors) > 0}, {argAll, r.All}, {argIDs, len(r.IDs) > 0}, {argTopic, r.Topic != ""},
+		{argWait, r.Wait}, {argData, len(r.Data) > 0}, {argPriority, r.Priority != nil}, {argTimeout, r.Timeout != nil},
+		{argSince, r.Since != 0}, {argApps, len(r.Apps) > 0}, {argOwn, r.Own}, {argQuiet, r.Quiet}, {argApp, r.App != ""},
+		{argHandler, len(r.Handler) > 0}, {argToken, r.Token != ""}, {argEvents, len(r.Events) > 0},
 	} {
-		if there {
-			set |= bit
+		if a.there {
+			set |= a.bit
 		}
 	}
 	return set

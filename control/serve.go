@@ -17,16 +17,23 @@ import (
 //  1. Serve accepts; each connection gets a seat or a refusal.
 //  2. A connection has two goroutines. The reader assembles requests, so that a client that went away is noticed
 //     while its request is still being answered: the request's context ends.
-//  3. The other checks each request, asks Answer and writes the reply, one after the other.
+//  3. The other checks each request, asks Answer and writes the reply, one after the other. Where the answer can be had
+//     later, it begins those requests that have come meanwhile first, so that a client which does not wait for replies
+//     keeps the answerer as busy as it can.
 //  4. When the context of Serve ends, readers stop, what is being answered is answered, and everything is joined.
 
 // Answer gives a request its meaning. It is called from one goroutine per connection, with requests that passed
-// Check; ctx ends when the client has gone or the server stops. Request.Data is the answerer's to keep.
+// Check; ctx ends when the client has gone or the server stops. Request.Data is the answerer's to keep. An answer that says
+// Later has begun, in the order of the requests, and is waited for when its turn comes.
 type Answer func(ctx context.Context, peer Peer, req Request) Reply
 
 const (
 	acceptRetry = 100 * time.Millisecond // after an accept that failed for want of descriptors or memory
 	lastWords   = time.Second            // how long a reply may take to be read once the server stops
+
+	readAhead  = 8       // messages of a connection that are read and not looked at
+	beginAhead = 64      // requests of a connection that are begun and not answered
+	beginBytes = 1 << 16 // of them all, but for the last
 )
 
 type server struct {
@@ -113,7 +120,7 @@ func (s *server) connection(ctx context.Context, u *net.UnixConn) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = u.CloseRead() })
 	defer stop()
-	incoming := make(chan received)
+	incoming := make(chan received, readAhead)
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer cancel()
@@ -122,11 +129,53 @@ func (s *server) connection(ctx context.Context, u *net.UnixConn) {
 	})
 	defer reader.Wait()
 	defer cancel()
-	for r := range incoming {
-		if err := s.reply(ctx, c, peer, r); err != nil {
-			s.log.Debug("control: connection ended", "uid", peer.UID, "pid", peer.PID, "error", err)
-			return
+	if err := s.converse(ctx, c, peer, incoming); err != nil {
+		s.log.Debug("control: connection ended", "uid", peer.UID, "pid", peer.PID, "error", err)
+		cancel()
+		for r := range incoming {
+			s.room.give(r.held)
 		}
+	}
+}
+
+// converse answers the messages of a connection until there are no more. An error is the connection's end.
+func (s *server) converse(ctx context.Context, c *conn, peer Peer, incoming <-chan received) error {
+	var open []begun
+	bytes := 0
+	for {
+		r, more, waits := next(incoming, len(open) == 0)
+		if more && !waits {
+			b := s.begin(ctx, peer, r)
+			open = append(open, b)
+			if bytes += r.size(); b.Later != nil && len(open) < beginAhead && bytes < beginBytes {
+				continue
+			}
+		}
+		for i := range open {
+			if err := s.reply(ctx, c, &open[i]); err != nil {
+				s.forget(open[i+1:])
+				return err
+			}
+		}
+		clear(open)
+		open, bytes = open[:0], 0
+		if !more {
+			return nil
+		}
+	}
+}
+
+// next is the next message, and whether there will be one; if it is not to wait, waits says that there is none yet.
+func next(incoming <-chan received, wait bool) (r received, more, waits bool) {
+	if wait {
+		r, more = <-incoming
+		return r, more, false
+	}
+	select {
+	case r, more = <-incoming:
+		return r, more, false
+	default:
+		return r, true, true
 	}
 }
 
@@ -157,20 +206,45 @@ func (s *server) receive(ctx context.Context, c *conn, incoming chan<- received)
 	}
 }
 
+// begun is a message whose reply is to come, or is there.
+type begun struct {
+	received
+	Reply
+}
+
+// begin asks for the answer to one message.
+func (s *server) begin(ctx context.Context, peer Peer, r received) begun {
+	if r.refusal != nil {
+		return begun{received: r}
+	}
+	var refusal *Error
+	req, err := r.request()
+	if errors.As(err, &refusal) {
+		return begun{r, refusal.reply()}
+	}
+	return begun{r, s.answer(ctx, peer, req)}
+}
+
+// forget waits for answers that nobody is told.
+func (s *server) forget(rest []begun) {
+	for _, b := range rest {
+		if b.Later != nil {
+			b.Later()
+		}
+		s.room.give(b.held)
+	}
+}
+
 // reply answers one message. An error ends the connection.
-func (s *server) reply(ctx context.Context, c *conn, peer Peer, r received) error {
+func (s *server) reply(ctx context.Context, c *conn, b *begun) error {
+	r, answer := b.received, b.Reply
 	defer s.room.give(r.held)
 	if r.refusal != nil {
 		c.refuse(r.message, r.refusal)
 		return r.refusal
 	}
-	var answer Reply
-	var refusal *Error
-	req, err := r.request()
-	if errors.As(err, &refusal) {
-		answer = refusal.reply()
-	} else {
-		answer = s.answer(ctx, peer, req)
+	if answer.Later != nil {
+		answer = answer.Later()
 	}
 	for _, fd := range answer.FDs {
 		defer syscall.Close(fd) //nolint:errcheck // it was sent, or nobody wants it

@@ -63,7 +63,7 @@ func (s *Supervisor) selected(peer control.Peer, req control.Request) ([]*job, e
 	switch {
 	case req.Own:
 		return s.ownJobs(peer, req)
-	case len(req.Selectors) > 0 && !slices.ContainsFunc(req.Selectors, func(sel control.Selector) bool { return sel.ID == 0 }):
+	case identifies(req):
 		return s.identified(peer, req)
 	}
 	found := make([]bool, len(req.Selectors))
@@ -87,6 +87,20 @@ func (s *Supervisor) selected(peer control.Peer, req control.Request) ([]*job, e
 		return nil, control.Errorf(syscall.ENOENT, "%v: no such job: %v", req.Op, req.Selectors[i])
 	}
 	return jobs, nil
+}
+
+// identifies reports whether a request names its jobs by their ids alone.
+func identifies(req control.Request) bool {
+	return len(req.Selectors) > 0 && !slices.ContainsFunc(req.Selectors, func(sel control.Selector) bool { return sel.ID == 0 })
+}
+
+func (s *Supervisor) selectedIDs(peer control.Peer, req control.Request) ([]aem.JobID, error) {
+	jobs, err := s.selected(peer, req)
+	ids := make([]aem.JobID, len(jobs))
+	for i, j := range jobs {
+		ids[i] = j.id
+	}
+	return ids, err
 }
 
 // ownJobs are those that the peer's program has registered.
@@ -260,10 +274,14 @@ func (h holds) String() string {
 // touch does something to each job, to as many in a turn as others can wait for, and answers with their names, or how many
 // they are.
 func (s *Supervisor) touch(peer control.Peer, req control.Request, f func(j *job, t *control.Touched)) control.Reply {
-	var touched []control.Touched
-	var ids []aem.JobID
-	err, acted := errStopping, 0
-	some := func() {
+	var ids []aem.JobID // nil: not looked for yet
+	touched, acted, err := []control.Touched{}, 0, errStopping
+	step := func() (more bool) {
+		if ids == nil {
+			if ids, err = s.selectedIDs(peer, req); err != nil {
+				return false
+			}
+		}
 		n := min(len(ids), registerAtOnce)
 		s.batch(func() {
 			for _, id := range ids[:n] {
@@ -281,30 +299,18 @@ func (s *Supervisor) touch(peer control.Peer, req control.Request, f func(j *job
 			}
 		})
 		ids = ids[n:]
+		return len(ids) > 0
 	}
-	s.ask(func() {
-		var jobs []*job
-		if jobs, err = s.selected(peer, req); err != nil {
-			return
+	one := !req.Own && !req.All && identifies(req) && len(req.Selectors) <= registerAtOnce
+	return s.inTurns(one, step, func() control.Reply {
+		switch {
+		case err != nil:
+			return refusal(req.Op, err)
+		case req.Quiet:
+			return control.Done(control.Acted{Jobs: acted})
 		}
-		ids, touched = make([]aem.JobID, len(jobs)), make([]control.Touched, 0, len(jobs))
-		for i, j := range jobs {
-			ids[i] = j.id
-		}
-		some()
+		return control.Done(touched)
 	})
-	for err == nil && len(ids) > 0 {
-		if !s.ask(some) {
-			err = errStopping
-		}
-	}
-	switch {
-	case err != nil:
-		return refusal(req.Op, err)
-	case req.Quiet:
-		return control.Done(control.Acted{Jobs: acted})
-	}
-	return control.Done(touched)
 }
 
 func (s *Supervisor) touched(jobs []*job, f func(j *job, t *control.Touched)) []control.Touched {

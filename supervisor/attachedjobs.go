@@ -32,16 +32,18 @@ func (s *Supervisor) answerRegister(_ context.Context, peer control.Peer, req co
 			return refusal(req.Op, err)
 		}
 	}
-	ids, err := s.registerAll(at, wants)
-	if err != nil {
-		return refusal(req.Op, err)
-	}
-	registered := control.Registered{IDs: make([][]aem.JobID, len(wants))}
-	for i := range wants {
-		n := wants[i].count
-		registered.IDs[i], ids = ids[:n:n], ids[n:]
-	}
-	return control.Done(registered)
+	m := &making{s: s, at: at, wants: wants, err: errStopping}
+	return s.inTurns(m.small(), m.step, func() control.Reply {
+		if m.err != nil {
+			return refusal(req.Op, m.err)
+		}
+		registered, ids := control.Registered{IDs: make([][]aem.JobID, len(wants))}, m.ids
+		for i := range wants {
+			n := wants[i].count
+			registered.IDs[i], ids = ids[:n:n], ids[n:]
+		}
+		return control.Done(registered)
+	})
 }
 
 // keptJudged bounds the tables of a program whose meaning is kept: many jobs are of few tables.
@@ -136,28 +138,59 @@ func beyondListening(addresses []source.Address) string {
 	return ""
 }
 
-// registerAll makes the jobs that are wanted, in their order, or none.
-func (s *Supervisor) registerAll(at *attached, wants []wanted) (ids []aem.JobID, err error) {
-	for i, made := 0, 0; i < len(wants); {
-		err = errStopping
-		s.ask(func() {
-			s.batch(func() {
-				err = nil
-				for room := registerAtOnce; room > 0 && i < len(wants) && err == nil; {
-					n := min(room, wants[i].count-made)
-					ids, err = s.registerFor(at, &wants[i], n, ids)
-					if made, room = made+n, room-n; made == wants[i].count {
-						i, made = i+1, 0
-					}
-				}
-			})
-		})
-		if err != nil {
-			s.eachJob("remove", ids, s.remove) //nolint:errcheck // what is not there any more is as it should be
-			return nil, err
+// making makes the jobs that a program wants, in their order: all, or none. Its steps are the loop's.
+type making struct {
+	s     *Supervisor
+	at    *attached
+	wants []wanted
+	i     int // of the wants, the one that is made now
+	made  int // jobs of it
+	ids   []aem.JobID
+	err   error
+	undo  bool
+}
+
+// small reports whether one step is enough.
+func (m *making) small() bool {
+	jobs := 0
+	for i := range m.wants {
+		jobs += m.wants[i].count
+	}
+	return jobs <= registerAtOnce
+}
+
+func (m *making) step() (more bool) {
+	if m.undo {
+		return m.unmake()
+	}
+	m.err = nil
+	m.s.batch(func() {
+		for room := registerAtOnce; room > 0 && m.i < len(m.wants) && m.err == nil; {
+			w := &m.wants[m.i]
+			n := min(room, w.count-m.made)
+			m.ids, m.err = m.s.registerFor(m.at, w, n, m.ids)
+			if m.made, room = m.made+n, room-n; m.made == w.count {
+				m.i, m.made = m.i+1, 0
+			}
+		}
+	})
+	if m.err != nil {
+		return m.unmake()
+	}
+	return m.i < len(m.wants)
+}
+
+// unmake removes what was made before the refusal, if nobody has.
+func (m *making) unmake() (more bool) {
+	m.undo = true
+	n := min(len(m.ids), registerAtOnce)
+	for _, id := range m.ids[:n] {
+		if m.s.jobs.get(id) != nil {
+			m.s.remove(id)
 		}
 	}
-	return ids, nil
+	m.ids = m.ids[n:]
+	return len(m.ids) > 0
 }
 
 // registerFor makes n jobs of what is wanted.
@@ -214,11 +247,13 @@ func (s *Supervisor) inherit(at *attached, token string) ([]control.Inherited, e
 	if err != nil {
 		return nil, err
 	}
-	ids, err := s.registerAll(at, wants)
-	for i, id := range ids {
+	m := &making{s: s, at: at, wants: wants, err: errStopping}
+	for more := true; more && s.ask(func() { more = m.step() }); {
+	}
+	for i, id := range m.ids {
 		inherited = append(inherited, control.Inherited{ID: id, Parent: wants[i].from})
 	}
-	return inherited, err
+	return inherited, m.err
 }
 
 // legacy is what the program of a token leaves to those that it forks.

@@ -114,7 +114,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	runtime.GOMAXPROCS(max(previous, runtime.NumCPU(), s.lockedThreads()+2))
 	defer runtime.GOMAXPROCS(previous)
 
-	s.Post(s.begin) // before anybody can ask for anything
+	s.Post(s.startAll) // before anybody can ask for anything
 	serving, stopServing := context.WithCancel(context.Background())
 	var servers sync.WaitGroup
 	if s.socket != nil {
@@ -256,19 +256,42 @@ func (s *Supervisor) next() (best *executor.Pool, until executor.Mark) {
 func (s *Supervisor) Post(f func()) { s.inbox.put(f) }
 
 // ask calls f on the loop and waits for it. It reports false when the loop has ended. Not for the loop itself.
-func (s *Supervisor) ask(f func()) bool {
+func (s *Supervisor) ask(f func()) bool { return s.begin(f)() }
+
+// begin has f called on the loop, behind all that was begun before; what it returns waits for that, as ask does.
+func (s *Supervisor) begin(f func()) (wait func() bool) {
 	done := make(chan struct{})
 	s.Post(func() { f(); close(done) })
-	select {
-	case <-done:
-		return true
-	case <-s.done:
-		return false
+	return func() bool {
+		select {
+		case <-done:
+			return true
+		case <-s.done:
+			return false
+		}
 	}
 }
 
-// begin starts what the options say is to be started.
-func (s *Supervisor) begin() {
+// inTurns has step done on the loop, turn after turn as long as it says that there is more, and then makes the reply. What
+// takes one turn for certain is not waited for: the next request of its connection may begin behind it.
+func (s *Supervisor) inTurns(one bool, step func() (more bool), reply func() control.Reply) control.Reply {
+	more := false
+	turn := func() { more = step() }
+	wait := s.begin(turn)
+	later := func() control.Reply {
+		for wait() && more {
+			wait = s.begin(turn)
+		}
+		return reply()
+	}
+	if one {
+		return control.Reply{Later: later}
+	}
+	return later()
+}
+
+// startAll starts what the options say is to be started.
+func (s *Supervisor) startAll() {
 	s.phase = running
 	for _, p := range s.pools {
 		if s.owners[p].spec.Start {
