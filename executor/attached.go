@@ -7,7 +7,6 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/directcopy"
 	"github.com/aem-exec/aem-exec/internal/sys"
-	"github.com/aem-exec/aem-exec/queue"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -71,7 +70,7 @@ type attachment struct {
 // Attach makes a pool with one agent, the program, which queues at most capacity activations. When the program, its
 // channel or what it has with us ends, disown is called, once.
 func (w *Workplace) Attach(a *Candidate, capacity int, disown func(why error, done func())) (*Pool, error) {
-	pool := &Pool{spec: a.spec, app: w.App, loop: w.Loop, log: w.Log, queue: queue.New[*aem.Activation](capacity)}
+	pool := w.newPool(a.spec, capacity)
 	c := &processes{pool: pool, work: w}
 	pool.crew = c
 	p := &process{crew: c, attached: &attachment{image: a.image, disown: disown}, here: true, pid: a.pid, pidfd: a.pidfd, mailbox: a.mailbox}
@@ -123,6 +122,8 @@ func (p *process) part(why error) {
 func (p *process) parted(why error) {
 	c := p.crew
 	p.answered(0)
+	c.pool.raise(&p.boosted, -1) // it lives on, perhaps
+	p.boosted.tid = 0
 	p.close()
 	p.here = false
 	remove(&c.due, p)

@@ -73,6 +73,9 @@ func (p *process) enlist() error {
 	}
 	if p.boosted.tid != tid { // else its arena has grown
 		p.boosted = boosted{by: b, pid: p.pid, tid: tid}
+		if p.attached != nil {
+			p.boosted.pidfd = p.pidfd
+		}
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ func (p *process) greeted() {
 	hello := p.mailbox.Hello()
 	if p.attached != nil {
 		started = int(hello.PID) // however it knows itself: the memory that it is to find the nonce in is the peer's
+		p.inner = started
 	}
 	if int(hello.PID) != started {
 		p.lie(fmt.Errorf("hello from process %d, but %d was started: the handler must be exec'ed, not forked", hello.PID, started))

@@ -93,11 +93,16 @@ func (w *Workplace) OpenRuleset(programs ...string) (ruleset int, err error) {
 	return reach.Open(root)
 }
 
+// newPool makes a pool without agents.
+func (w *Workplace) newPool(spec Spec, capacity int) *Pool {
+	return &Pool{spec: spec, app: w.App, loop: w.Loop, log: w.Log, queue: queue.New[*aem.Activation](capacity),
+		booster: w.Booster, alarms: w.Alarms}
+}
+
 // Open makes the pool of a handler, which queues at most capacity activations. Its agents are made when Start is
 // called, or when there is something to run.
 func (w *Workplace) Open(spec Spec, capacity int) (*Pool, error) {
-	p := &Pool{spec: spec, app: w.App, loop: w.Loop, log: w.Log, queue: queue.New[*aem.Activation](capacity),
-		booster: w.Booster, alarms: w.Alarms}
+	p := w.newPool(spec, capacity)
 	if spec.Agent == Process {
 		c, err := newProcesses(w, p)
 		p.crew = c
