@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -11,7 +12,9 @@ import (
 	"testing"
 
 	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/handler"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
 // files are two apps; nobody's may be attached to by uid 65534.
@@ -163,5 +166,39 @@ func TestWhoMay_R080(t *testing.T) {
 		if line := <-p.lines; !strings.HasPrefix(line, c.want) {
 			t.Errorf("%s %s: %q, want %q", c.app, c.event, line, c.want)
 		}
+	}
+}
+
+// TestProgramIsBoosted: the thread that handles events is raised while it does, and is as it was when the program is no
+// agent any more.
+func TestProgramIsBoosted(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	w := serve(t, "[app.a.boost]\n15 = { nice = -5 }\n")
+	a := w.attach("a")
+	nice := func() int {
+		s, err := sys.Scheduling(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(s.Nice)
+	}
+	before, within := nice(), make(chan int, 1)
+	if _, err := a.Register(t.Context(), "news", table{"type": "topic", "priority": 15, "start": true}, func(context.Context, *handler.Event) error {
+		within <- nice()
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan []control.Fate)
+	go func() { done <- w.emit("a/news", "x") }()
+	w.handle(a, func() bool { return len(within) == 1 })
+	if got := <-within; got != -5 {
+		t.Errorf("nice %d within a handler, want -5", got)
+	}
+	<-done
+	a.Close()
+	w.await("it is detached", func() bool { return strings.Contains(w.logs.String(), "msg=detached") })
+	if got := nice(); got != before {
+		t.Errorf("nice %d after it, want %d", got, before)
 	}
 }
