@@ -19,6 +19,9 @@ type conn struct {
 	frame    []byte        // the frame being read
 	room     *budget       // what long messages are counted against, nil for none
 	rights   []byte        // what descriptors come in; nil: the kernel drops them, man 7 unix
+
+	timed bool      // reading has a deadline
+	until time.Time // and writing this one
 }
 
 func newConn(u *net.UnixConn, patience time.Duration, room *budget) *conn {
@@ -30,11 +33,12 @@ func newConn(u *net.UnixConn, patience time.Duration, room *budget) *conn {
 // the message holds what is needed to refuse it. What it took of the budget, message.held, stays taken.
 func (c *conn) read() (message, error) {
 	var a assembly
-	deadline := time.Time{}
-	for {
-		if err := c.SetReadDeadline(deadline); err != nil {
-			return a.message, err
+	if c.timed {
+		if c.timed = false; c.SetReadDeadline(time.Time{}) != nil {
+			return a.message, net.ErrClosed
 		}
+	}
+	for {
 		n, held, _, _, err := c.ReadMsgUnix(c.frame, c.rights)
 		if held > 0 {
 			a.fds = append(a.fds, descriptors(c.rights[:held])...)
@@ -53,16 +57,21 @@ func (c *conn) read() (message, error) {
 			return a.message, err
 		}
 		a.held = a.size()
-		if deadline.IsZero() {
-			deadline = time.Now().Add(c.patience)
+		if !c.timed {
+			if c.timed = true; c.SetReadDeadline(time.Now().Add(c.patience)) != nil {
+				return a.message, net.ErrClosed
+			}
 		}
 	}
 }
 
 // write sends a message, which must be taken by the other end in time. Its descriptors go with its first frame.
 func (c *conn) write(m message, patience time.Duration) error {
-	if err := c.SetWriteDeadline(time.Now().Add(patience)); err != nil {
-		return err
+	if now := time.Now(); c.until.Before(now.Add(patience-patience/8)) || c.until.After(now.Add(patience)) { // small messages come by thousands
+		c.until = now.Add(patience)
+		if err := c.SetWriteDeadline(c.until); err != nil {
+			return err
+		}
 	}
 	var rights []byte
 	if len(m.fds) > 0 {

@@ -37,9 +37,12 @@ const (
 
 // parse takes a frame apart. What it returns lies in the frame.
 func parse(frame []byte) (h header, args, data []byte, err error) {
-	if _, err := binary.Decode(frame, binary.LittleEndian, &h); err != nil {
+	if len(frame) < headerBytes {
 		return h, nil, nil, Errorf(syscall.EPROTO, "frame of %d bytes: shorter than its header", len(frame))
 	}
+	le := binary.LittleEndian
+	h = header{Magic: le.Uint32(frame), Version: le.Uint16(frame[4:]), Size: le.Uint16(frame[6:]), Kind: frame[8], Flags: frame[9],
+		Op: Op(le.Uint16(frame[10:])), Sequence: le.Uint32(frame[12:]), Args: le.Uint32(frame[16:]), Data: le.Uint32(frame[20:])}
 	body := uint64(len(frame) - headerBytes)
 	switch {
 	case h.Magic != magic:
@@ -66,11 +69,14 @@ func parse(frame []byte) (h header, args, data []byte, err error) {
 
 // build appends a frame to dst.
 func (h header) build(dst, args, data []byte) []byte {
-	h.Magic, h.Version, h.Size = magic, Version, headerBytes
-	h.Args, h.Data = uint32(len(args)), uint32(len(data))
-	dst, err := binary.Append(dst, binary.LittleEndian, h)
-	if err != nil {
-		panic("aem: internal error: encode frame header: " + err.Error())
-	}
+	le := binary.LittleEndian
+	dst = le.AppendUint32(dst, magic)
+	dst = le.AppendUint16(dst, Version)
+	dst = le.AppendUint16(dst, headerBytes)
+	dst = append(dst, h.Kind, h.Flags)
+	dst = le.AppendUint16(dst, uint16(h.Op))
+	dst = le.AppendUint32(dst, h.Sequence)
+	dst = le.AppendUint32(dst, uint32(len(args)))
+	dst = le.AppendUint32(dst, uint32(len(data)))
 	return append(append(dst, args...), data...)
 }

@@ -67,14 +67,23 @@ func ResultOf[T any](r Reply) (T, error) {
 
 // message is the reply as it travels. One that is too large for a message is answered by saying so.
 func (r Reply) message(op Op, sequence uint32) message {
-	args, err := json.Marshal(r)
-	if err != nil {
-		panic("aem: internal error: encode reply: " + err.Error())
-	}
+	args := r.encode()
 	if len(args)+len(r.Data) > MaxMessageBytes {
 		return Refuse(syscall.EMSGSIZE, "%v: the answer is longer than %d bytes: ask for less", op, MaxMessageBytes).message(op, sequence)
 	}
 	return message{kind: kindReply, op: op, sequence: sequence, args: args, data: r.Data, fds: r.FDs}
+}
+
+// encode is the reply's JSON. The result, which Done has made, is not looked at again.
+func (r Reply) encode() []byte {
+	if r.Errno == 0 && r.Error == "" && r.Result != nil {
+		return append(append([]byte(`{"errno":0,"result":`), r.Result...), '}')
+	}
+	args, err := json.Marshal(r)
+	if err != nil {
+		panic("aem: internal error: encode reply: " + err.Error())
+	}
+	return args
 }
 
 // reply reads a message as a reply; fields that this version does not know are a later version's additions.
