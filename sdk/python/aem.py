@@ -274,16 +274,19 @@ def _read_facts(b, count):
 class _Inbox:
     """The handler's end: sections 1 to 6, and 10."""
 
-    def __init__(self, arena_size, in_flight, memory):
-        self.shared = os.environ.get("AEM_COPY") == "shared"
-        self.zygote = os.environ.get("AEM_LIFE") == "zygote"
+    def __init__(self, arena_size, in_flight, memory, given=None):
+        """The descriptors are at their numbers, or those given: then the environment says nothing."""
+        self.shared = os.environ.get("AEM_COPY") == "shared" if given is None else len(given) == 5
+        self.zygote = given is None and os.environ.get("AEM_LIFE") == "zygote"
+        fds = given or (_CHANNEL, _PAGE, _WAITER, _ANSWERS, _ARENA)
         self.children = {}  # pids by the numbers of their events
         self.streams = None  # what the next child is to write to
-        for fd in (_CHANNEL, _PAGE, _WAITER, _ANSWERS):
+        for fd in fds[:4]:
             os.set_inheritable(fd, False)
-        self.channel = socket.socket(fileno=_CHANNEL)
-        self.waiter = select.epoll.fromfd(_WAITER)
-        self.page = mmap.mmap(_PAGE, 4096)
+        self.channel = socket.socket(fileno=fds[0])
+        self.waiter = select.epoll.fromfd(fds[2])
+        self.page = mmap.mmap(fds[1], 4096)
+        self.bell = fds[3]
         magic, version, _, size, entries, _, answers, _ = _PAGE_HEADER.unpack_from(self.page)
         if (magic, version, size, entries, answers) != (_MAGIC, 1, 4096, _SLOTS, _SLOTS):
             raise _Broken("map control page: not one of ABI 1")
@@ -291,7 +294,7 @@ class _Inbox:
         self.answers = memoryview(self.page)[_ANSWER_RING:].cast("Q")
         self.taken = self.answered = 0  # the page has them modulo 2^32
         # A descriptor that is not used yet: an event's, or a shared arena's.
-        self.passed = _ARENA if self.shared else None
+        self.passed = fds[4] if self.shared else None
         self.ending = self.stopped = False
         self.memory = memory
         self.flags = (_HELLO_ZYGOTE if self.zygote else 0) | (_HELLO_ALLOC if memory else 0)
@@ -398,11 +401,17 @@ class _Inbox:
             self.words[_HANDLER_SLEEPS] = 1
             _fence()
             if self.words[_HEAD] == self.taken & 0xFFFFFFFF:
-                for reported, _ in self.waiter.poll():
-                    if reported == _WAIT_CHANNEL:
-                        self.obey(self.receive())
+                self.listen(None)
             self.words[_HANDLER_SLEEPS] = 0
         raise _End
+
+    def listen(self, timeout):
+        """Waits for the doorbell or a message, does what that says, and returns how many of the two there were."""
+        reported = self.waiter.poll(timeout)
+        for number, _ in reported:
+            if number == _WAIT_CHANNEL:
+                self.obey(self.receive())
+        return len(reported)
 
     def obey(self, kind):
         """Does what a message says."""
@@ -507,7 +516,7 @@ class _Inbox:
         if self.words[_SUPERVISOR_SLEEPS]:
             self.words[_SUPERVISOR_SLEEPS] = 0  # no exchange: at worst it is rung once more than it had to be
             with contextlib.suppress(BlockingIOError):  # rung more than enough
-                os.write(_ANSWERS, b"\1\0\0\0\0\0\0\0")
+                os.write(self.bell, b"\1\0\0\0\0\0\0\0")
         if self.memory and self.memory.free:
             self.memory.free(*self.block)
 

@@ -172,11 +172,24 @@ type program struct {
 	lines chan string
 }
 
+// command is one of programs, or a script.
+func (w *world) command(name string, uid uint32, args []string) *exec.Cmd {
+	w.t.Helper()
+	if !strings.HasSuffix(name, ".py") {
+		cmd := exec.Command(w.executable(uid), args...)
+		cmd.Env = append(os.Environ(), "AEM_TEST_PROGRAM="+name, "AEM_RUNTIME_DIR="+w.dir, "GORACE=atexit_sleep_ms=0")
+		return cmd
+	}
+	aemtest.Require(w.t, aemtest.Python)
+	cmd := exec.Command("python3", append([]string{name}, args...)...)
+	cmd.Env = append(os.Environ(), "AEM_RUNTIME_DIR="+w.dir, "PYTHONPATH=../../sdk/python", "PYTHONDONTWRITEBYTECODE=1")
+	return cmd
+}
+
 // start starts one of programs. Its lines are read, and its end is waited for, when the test asks for it.
 func (w *world) start(name string, uid uint32, args ...string) *program {
 	w.t.Helper()
-	p := &program{Cmd: exec.Command(w.executable(uid), args...), t: w.t, lines: make(chan string, 1000)}
-	p.Env = append(os.Environ(), "AEM_TEST_PROGRAM="+name, "AEM_RUNTIME_DIR="+w.dir, "GORACE=atexit_sleep_ms=0")
+	p := &program{Cmd: w.command(name, uid, args), t: w.t, lines: make(chan string, 1000)}
 	p.Stderr = os.Stderr
 	if uid != 0 {
 		p.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}

@@ -32,11 +32,16 @@ agents = ["callback"]
 // TestProgramRegistersWhileItRuns: what it asks for comes into its own memory, complete, in its own context; a signal
 // ends its keepalive; and nothing is left of it when it ends.
 func TestProgramRegistersWhileItRuns_R058_R065_R079_R113_R119(t *testing.T) {
-	for _, copy := range []string{"direct", "shared"} {
-		t.Run(copy, func(t *testing.T) {
+	for _, c := range []struct{ program, copy string }{{"tell", "direct"}, {"tell", "shared"}, {"testdata/tell.py", "direct"}, {"testdata/tell.py", "shared"}} {
+		t.Run(c.program+" "+c.copy, func(t *testing.T) {
 			w := serve(t, files)
 			socket := filepath.Join(w.dir, "in.sock")
-			p := w.start("tell", 0, socket, copy)
+			p := w.start(c.program, 0, socket, c.copy)
+			if strings.HasSuffix(c.program, ".py") {
+				if got := p.says("refused "); !strings.HasPrefix(got, "22 ") || !strings.Contains(got, "did you mean every?") {
+					t.Errorf("refused: %q", got)
+				}
+			}
 			ids := strings.Fields(p.says("ids "))
 			if got := p.says("tick "); got != "timer true true" {
 				t.Errorf("a tick is %q", got)
