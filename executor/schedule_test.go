@@ -42,7 +42,7 @@ func threadStat() string {
 
 // TestThreadIsScheduledAsItsHandlerSays looks from inside each thread, and at one that has nothing of its own.
 func TestThreadIsScheduledAsItsHandlerSays(t *testing.T) {
-	aemtest.Require(t, aemtest.Root) // for a negative nice value, and for the real-time class
+	aemtest.Require(t, aemtest.Root)     // for a negative nice value, and for the real-time class
 	cpu, own := lastCPU(t), threadStat() // the tests may be nice themselves
 	for _, c := range []struct {
 		name string
