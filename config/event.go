@@ -109,6 +109,10 @@ func (d *decoder) source(a *app, e *event) {
 		d.ended(a, e)
 	case exitType:
 		d.exit(e)
+	case pressureType:
+		d.pressure(e)
+	case "signal":
+		d.required(e, "signal")
 	case "topic":
 		if e.topic.Name == "" {
 			e.topic.Name = e.Name
@@ -210,6 +214,15 @@ func (d *decoder) pair(e *event, t eventType, h *handler) {
 	for _, name := range h.facts {
 		if !slices.Contains(commonFacts(), name) && !slices.Contains(t.factNames(), name) {
 			d.errorIn(e.at, "type", "%s has no fact {%s}, which handler %q names", t.name, name, h.Name)
+		}
+	}
+}
+
+// required tells which of the keys that a type cannot do without are missing.
+func (d *decoder) required(e *event, keys ...string) {
+	for _, key := range keys {
+		if e.stated[key] == nil {
+			d.errorf(e.at, "%s is missing", key)
 		}
 	}
 }

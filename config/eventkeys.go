@@ -28,6 +28,9 @@ type event struct {
 	topic    source.Topic
 	file     source.File
 	exit     source.ProcessExit
+	pressure source.Pressure
+	signal   source.Signal
+	device   source.Device
 	notice   source.Notice
 }
 
@@ -91,9 +94,14 @@ func eventTypes(e *event) []eventType {
 				{"recursive", boolean(&e.file.Recursive), false, "Directories in it too, as deep as they go."},
 				{"existing", boolean(&e.file.Existing), false, "An event for each entry that is there at the start, too."},
 			}},
-		{name: "pressure", keys: reserved("resource", "some", "clear")},
-		{name: "signal"},
-		{name: "device"},
+		pressureEvent(e),
+		{name: "signal", doc: "Somebody sends the supervisor a signal.", spec: func() source.Spec { return e.signal }, rules: needs("signal"), keys: []key{
+			{"signal", signals(&e.signal.Signals), nil, "Which: `USR1`, `USR2`, `WINCH`, `CONT`, `ALRM`, `IO`, `PWR`, or one of `RTMIN` to `RTMIN+30`, of which each one sent comes; or a list of them. Others are the supervisor's own. Required."},
+		}},
+		{name: "device", doc: "Something happens to a device: it comes, goes or changes.", spec: func() source.Spec { return e.device }, keys: []key{
+			{"action", choices(&e.device.Actions, source.DeviceActions...), nil, "What happens, as `[\"add\", \"remove\"]`. Default: anything."},
+			{"subsystem", texts(&e.device.Subsystems, pattern), nil, "Names or patterns of what the device is part of, as `[\"block\", \"usb*\"]`. Default: anything."},
+		}},
 		noticeType(e, "supervisor.limit", "An app reaches one of its limits: at most once in ten seconds for each."),
 		noticeType(e, "supervisor.failed", "An event ends failed."),
 		noticeType(e, "supervisor.deadline", "An event's handler has not started within its `deadline`."),
@@ -139,17 +147,10 @@ func typeNames() []string {
 // typePattern reports an entry of `types` that means no event type.
 func typePattern(pattern string) error {
 	one := limits.Limits{Types: []string{pattern}}
-	var reserved bool
 	for _, t := range eventTypes(new(event)) {
-		if one.AllowsType(t.name) {
-			if t.spec != nil {
-				return nil
-			}
-			reserved = true
+		if t.spec != nil && one.AllowsType(t.name) {
+			return nil
 		}
-	}
-	if reserved {
-		return fmt.Errorf("%q is %s", pattern, laterName)
 	}
 	return fmt.Errorf("%q means no event type%s", pattern, suggest(pattern, typeNames()))
 }

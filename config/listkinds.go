@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/sockstate"
@@ -88,30 +89,50 @@ func statuses(p *[]int) kind {
 
 // addresses is one address to listen on, or a list of them, of some of the schemes.
 func addresses(p *[]source.Address, schemes ...string) kind {
-	one := object{"type": "string", "pattern": "^(tcp|udp|unix|unixpacket|unixgram|fd):"} // of all types: they share the key
+	item := object{"type": "string", "pattern": "^(tcp|udp|unix|unixpacket|unixgram|fd):"} // of all types: they share the key
+	return oneOrMore("an address", "addresses", "tcp://127.0.0.1:7007", item, func(s string) error {
+		a, err := source.ParseAddress(s)
+		if err == nil && !slices.Contains(schemes, a.Scheme) {
+			err = fmt.Errorf("listen %q: want %s", s, list(schemes))
+		}
+		if err == nil {
+			*p = append(*p, a)
+		}
+		return err
+	})
+}
+
+// signals is one signal, or a list of them.
+func signals(p *[]syscall.Signal) kind {
+	item := object{"type": "string", "pattern": `^[A-Z]+[0-9]?(\+[0-9]+)?$`}
+	return oneOrMore("a signal", "signals", "USR1", item, func(name string) error {
+		s, err := source.ParseSignal(name)
+		*p = append(*p, s)
+		return err
+	})
+}
+
+// oneOrMore is a string or a list of different ones, each of which take takes.
+func oneOrMore(one, many, example string, item object, take func(string) error) kind {
+	_, noun, _ := strings.Cut(one, " ")
 	return kind{
-		name:   "address or list of addresses",
-		schema: object{"anyOf": []any{one, object{"type": "array", "items": one, "minItems": 1, "uniqueItems": true}}},
+		name:   noun + " or list of " + many,
+		schema: object{"anyOf": []any{item, object{"type": "array", "items": item, "minItems": 1, "uniqueItems": true}}},
 		read: func(v any) error {
 			if s, ok := v.(string); ok {
 				v = []any{s}
 			}
 			found, err := stringsOf(v)
 			if err != nil || len(found) == 0 {
-				return errors.New(`want an address like "tcp://127.0.0.1:7007", or a list of them`)
+				return fmt.Errorf("want %s like %q, or a list of them", one, example)
 			}
 			var errs []error
 			for i, s := range found {
-				a, err := source.ParseAddress(s)
-				if err == nil && !slices.Contains(schemes, a.Scheme) {
-					err = fmt.Errorf("listen %q: want %s", s, list(schemes))
-				}
+				err := take(s)
 				if err == nil && slices.Contains(found[:i], s) {
 					err = fmt.Errorf("%q is listed twice", s)
 				}
-				if errs = append(errs, err); err == nil {
-					*p = append(*p, a)
-				}
+				errs = append(errs, err)
 			}
 			return errors.Join(errs...)
 		},

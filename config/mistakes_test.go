@@ -82,8 +82,7 @@ aem.toml:2: app.web.boost: 7: it is less urgent than 6
 aem.toml:2: app.web.boost: 8: it is less urgent than 7`},
 
 	// Limits and policy.
-	{text: "[app.web.limits]\ntypes = [\"sokcet.*\",\n\"device\", \"topic\"]", unseen: true, want: `aem.toml:2: app.web.limits.types: "sokcet.*" means no event type
-aem.toml:2: app.web.limits.types: "device" is not supported yet`},
+	{text: "[app.web.limits]\ntypes = [\"sokcet.*\",\n\"device\", \"topic\"]", unseen: true, want: `aem.toml:2: app.web.limits.types: "sokcet.*" means no event type`},
 	{text: "[app.web.limits]\nagents = [\"proces\"]\non_missing = [\"memroy\"]", want: `aem.toml:2: app.web.limits.agents: "proces" is not one of process, callback, thread (did you mean process?)
 aem.toml:3: app.web.limits.on_missing: "memroy" is not one of memory, swap, memory_high, memory_low, pids, cpu, cpu_weight, cpuset, io, hugetlb, unified, kill (did you mean memory?)`},
 	{text: "[app.web.limits]\non_missing = \"accept\"", want: `aem.toml:2: app.web.limits.on_missing: want a list of strings, or "refuse"`},
@@ -177,9 +176,21 @@ aem.toml:1: app.web.event.e: want exactly one of handler and handlers`},
 	{text: "[app.web.event]\ne = 1", want: `aem.toml:2: app.web.event.e: want a table`},
 	{text: "[app.web.event.e]\ntype = 1\nhandler = 1", want: `aem.toml:2: app.web.event.e.type: want a string
 aem.toml:3: app.web.event.e.handler: want a handler's name or its table`},
-	{text: "[app.web.event.e]\ntype = \"device\"\nhandler = \"h\"\nlisten = \"x\"", want: `aem.toml:2: app.web.event.e: type "device" is not supported yet
-aem.toml:3: app.web.event.e: unknown handler "h"
-aem.toml:4: app.web.event.e: listen is no key of device (of socket.accept, socket.ready, socket.read)`},
+	{text: "[app.web.event.e]\ntype = \"device\"\nhandler = \"h\"\nlisten = \"x\"\naction = [\"plug\"]\nsubsystem = [\"[\"]", want: `aem.toml:3: app.web.event.e: unknown handler "h"
+aem.toml:4: app.web.event.e: listen is no key of device (of socket.accept, socket.ready, socket.read)
+aem.toml:5: app.web.event.e.action: "plug" is not one of add, remove, change, move, online, offline, bind, unbind
+aem.toml:6: app.web.event.e.subsystem: "[" is no name or pattern`},
+	{text: "[app.web.event]\na = { type = \"signal\", handler = \"h\" }\nb = { type = \"signal\", handler = \"h\", signal = [\"KILL\", \"USR1\", \"USR1\"] }\nc = { type = \"signal\", handler = \"h\", signal = 10 }\n[app.web.handler]\nh = { agent = \"callback\", call = \"log\" }", want: `aem.toml:2: app.web.event.a: signal is missing
+aem.toml:3: app.web.event.b.signal: "KILL" is not one of ALRM, CONT, IO, PWR, USR1, USR2, WINCH, RTMIN, RTMIN+1 to RTMIN+30
+aem.toml:3: app.web.event.b.signal: "USR1" is listed twice
+aem.toml:4: app.web.event.c.signal: want a signal like "USR1", or a list of them`},
+	{text: "[app.web.event]\na = { type = \"pressure\", handler = \"h\" }\nb = { type = \"pressure\", handler = \"h\", resource = \"disk\", some = \"1s\" }\nc = { type = \"pressure\", handler = \"h\", resource = \"cpu\", some = \"1s/2s\", all = \"1s/2s\" }\n[app.web.handler]\nh = { agent = \"callback\", call = \"log\" }", want: `aem.toml:2: app.web.event.a: resource is missing
+aem.toml:3: app.web.event.b.resource: "disk" is not one of memory, cpu, io
+aem.toml:3: app.web.event.b.some: want a time within another, like "150ms/2s"
+aem.toml:4: app.web.event.c: pressure wants exactly one of some, all`},
+	{text: "[app.web.event]\na = { type = \"pressure\", handler = \"h\", resource = \"cpu\", some = \"3s/2s\" }\nb = { type = \"pressure\", handler = \"h\", resource = \"cpu\", all = \"1s/2s\", clear = \"2s\" }\nc = { type = \"pressure\", handler = \"h\", resource = \"io\", all = \"1s/2s\", cgroup = \"x\" }\n[app.web.handler]\nh = { agent = \"callback\", call = \"log\" }", unseen: true, want: `aem.toml:2: app.web.event.a: want a window of 500ms to 10s, and a part of it
+aem.toml:3: app.web.event.b: clear: want at least twice the window: a stall that goes on is told once in each
+aem.toml:4: app.web.event.c: cgroup "x": want an absolute path`},
 	{text: "[app.web.event.e]\ntype = \"file\"\nhandler = \"h\"\non = [\"writen\"]\nmatch = [\"[\"]\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", want: `aem.toml:1: app.web.event.e: path is missing
 aem.toml:4: app.web.event.e.on: "writen" is not one of create, open, in, out, close, written, owner, mode, rename, remove (did you mean written?)
 aem.toml:5: app.web.event.e.match: "[" is no name or pattern`},

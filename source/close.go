@@ -21,9 +21,7 @@ var closeType = Type{
 		{"lost", aem.FactNumber, "with `overflow`: how many ends"},
 	},
 	Kernel: "nothing beside what socket.read does",
-	Open: func(e Env) Source {
-		return &Closes{env: e, jobs: map[aem.JobID]*closeJob{}, of: map[string][]*closeJob{}}
-	},
+	Open:   func(e Env) Source { return newCloses(e) },
 }
 
 // Close asks for an event for the end of each connection of a job of socket.read.
@@ -43,16 +41,15 @@ func (c Close) check() error {
 
 // Closes is the source of type socket.close: the source of socket.read tells it of ends.
 type Closes struct {
-	env  Env
-	jobs map[aem.JobID]*closeJob
-	of   map[string][]*closeJob // by the full name of the event whose connections they are
+	roster[ending]
+	env Env
+	of  map[string][]*entry[ending] // by the full name of the event whose connections they are
 }
 
-// closeJob is one started job.
-type closeJob struct {
-	backlog[ending]
-	id aem.JobID
-	of string
+func newCloses(e Env) *Closes {
+	s := &Closes{env: e, of: map[string][]*entry[ending]{}}
+	s.roster = newRoster(s.found)
+	return s
 }
 
 // ending is the end of a connection.
@@ -65,48 +62,22 @@ type ending struct {
 
 // Start begins to tell a job of ends.
 func (s *Closes) Start(id aem.JobID, spec Spec) error {
-	j := &closeJob{id: id, of: spec.(Close).Of}
-	s.jobs[id] = j
-	s.of[j.of] = append(slices.Clone(s.of[j.of]), j) // a new list: an end may be going through the old one
+	of := spec.(Close).Of
+	s.of[of] = append(slices.Clone(s.of[of]), s.add(id, spec)) // a new list: an end may be going through the old one
 	return nil
 }
 
 // Stop ends it; what was kept for it is gone, as it was never detected.
 func (s *Closes) Stop(id aem.JobID) {
-	j := s.jobs[id]
+	j := s.remove(id)
 	if j == nil {
 		return
 	}
-	delete(s.jobs, id)
-	rest := slices.DeleteFunc(slices.Clone(s.of[j.of]), func(other *closeJob) bool { return other == j })
-	if s.of[j.of] = rest; len(rest) == 0 {
-		delete(s.of, j.of)
+	of := j.spec.(Close).Of
+	rest := slices.DeleteFunc(slices.Clone(s.of[of]), func(other *entry[ending]) bool { return other == j })
+	if s.of[of] = rest; len(rest) == 0 {
+		delete(s.of, of)
 	}
-}
-
-// Hold keeps what comes for a job: a connection that has ended cannot wait.
-func (s *Closes) Hold(id aem.JobID) {
-	if j := s.jobs[id]; j != nil {
-		j.held = true
-	}
-}
-
-// Resume tells what was kept.
-func (s *Closes) Resume(id aem.JobID) {
-	if j := s.jobs[id]; j != nil {
-		j.resume(func(e ending) { s.detect(j, e, 0) }, func(lost int64) {
-			nobody := []aem.Fact{{Name: "peer"}, {Name: "local"}, aem.NumberFact("connection", 0)}
-			s.detect(j, ending{facts: nobody, why: "overflow", opened: time.Now().UnixNano()}, lost)
-		})
-	}
-}
-
-// Kept is how many ends wait for a held job.
-func (s *Closes) Kept(id aem.JobID) uint64 {
-	if j := s.jobs[id]; j != nil {
-		return j.count()
-	}
-	return 0
 }
 
 // Close is nothing: there is nothing of the kernel.
@@ -115,13 +86,14 @@ func (s *Closes) Close() {}
 // closed tells of the end of a connection of the event of that name.
 func (s *Closes) closed(of string, e ending) {
 	for _, j := range s.of[of] {
-		if s.jobs[j.id] == j && !j.keep(e) {
-			s.detect(j, e, 0)
-		}
+		s.give(j, e)
 	}
 }
 
-func (s *Closes) detect(j *closeJob, end ending, lost int64) {
+func (s *Closes) found(j *entry[ending], end ending, lost int64) {
+	if lost > 0 {
+		end = ending{why: "overflow", opened: time.Now().UnixNano(), facts: []aem.Fact{{Name: "peer"}, {Name: "local"}, aem.NumberFact("connection", 0)}}
+	}
 	e := s.env.Sink.NewEvent("socket.close")
 	e.Facts = append(slices.Clip(end.facts), aem.Fact{Name: "reason", Value: end.why},
 		aem.NumberFact("received", end.received), aem.NumberFact("sent", end.sent), aem.TimeFact("opened", end.opened), aem.NumberFact("lost", lost))

@@ -59,28 +59,16 @@ func (p ProcessExit) check() error {
 	return nil
 }
 
-// exits is the source of type process.exit. What the watcher reports, from its own goroutine, is detected on the loop;
-// the watcher waits for that, and the kernel keeps what comes meanwhile.
+// exits is the source of type process.exit.
 type exits struct {
-	env     Env
+	watching[procwatch.Exit]
 	watcher *procwatch.Watcher // nil until the first start
-	jobs    map[aem.JobID]*exitJob
-	views   map[uint64]*exitJob
-	last    uint64 // view
-	taken   chan struct{}
-	closed  chan struct{}
-}
-
-// exitJob is one started job.
-type exitJob struct {
-	id   aem.JobID
-	view uint64
-	backlog[procwatch.Exit]
 }
 
 func newExits(e Env) *exits {
-	return &exits{env: e, jobs: map[aem.JobID]*exitJob{}, views: map[uint64]*exitJob{},
-		taken: make(chan struct{}, 1), closed: make(chan struct{})}
+	s := &exits{}
+	s.watching = newWatching(e, func(x procwatch.Exit) uint64 { return x.View }, s.found)
+	return s
 }
 
 func (s *exits) Start(id aem.JobID, spec Spec) (err error) {
@@ -94,42 +82,14 @@ func (s *exits) Start(id aem.JobID, spec Spec) (err error) {
 	if err := s.watcher.Connected(); err != nil && (p.Exe != "" || p.Cgroup != "") {
 		return fmt.Errorf("exe and cgroup need the process connector, which is for root in the first pid namespace: %w", err)
 	}
-	s.last++
-	j := &exitJob{id: id, view: s.last}
-	s.jobs[id], s.views[j.view] = j, j
-	s.watcher.Watch(j.view, procwatch.Spec(p))
+	s.watcher.Watch(s.begin(id, spec), procwatch.Spec(p))
 	return nil
 }
 
 func (s *exits) Stop(id aem.JobID) {
-	if j := s.jobs[id]; j != nil {
-		j.held = true // what is kept is not detected any more
-		s.watcher.Unwatch(j.view)
-		delete(s.views, j.view)
-		delete(s.jobs, id)
+	if view, ok := s.end(id); ok {
+		s.watcher.Unwatch(view)
 	}
-}
-
-func (s *exits) Hold(id aem.JobID) {
-	if j := s.jobs[id]; j != nil {
-		j.held = true
-	}
-}
-
-// Resume detects what was kept, until the job is held again.
-func (s *exits) Resume(id aem.JobID) {
-	if j := s.jobs[id]; j != nil {
-		j.resume(func(x procwatch.Exit) { s.detect(j, x, 1) },
-			func(lost int64) { s.detect(j, procwatch.Exit{How: procwatch.Lost, Code: -1}, lost) })
-	}
-}
-
-// Kept is how many exits wait for a held job.
-func (s *exits) Kept(id aem.JobID) uint64 {
-	if j := s.jobs[id]; j != nil {
-		return j.count()
-	}
-	return 0
 }
 
 func (s *exits) Close() {
@@ -139,41 +99,12 @@ func (s *exits) Close() {
 	}
 }
 
-// report is called by the watcher.
-func (s *exits) report(batch []procwatch.Exit) {
-	s.env.Post(func() { s.take(batch) })
-	select {
-	case <-s.taken:
-	case <-s.closed:
-	}
-}
-
-// trouble is called by the watcher, of a pidfile.
-func (s *exits) trouble(view uint64, err error) {
-	s.env.Post(func() {
-		if j := s.views[view]; j != nil {
-			s.env.Sink.Trouble(j.id, err)
-		}
-	})
-}
-
-func (s *exits) take(batch []procwatch.Exit) {
-	select {
-	case <-s.closed:
-		return // the batch is the watcher's again
-	default:
-	}
-	for _, x := range batch {
-		if j := s.views[x.View]; j != nil && !j.keep(x) { // nil: it was stopped meanwhile
-			s.detect(j, x, 1)
-		}
-	}
-	s.taken <- struct{}{}
-}
-
-func (s *exits) detect(j *exitJob, x procwatch.Exit, count int64) {
+func (s *exits) found(j *entry[procwatch.Exit], x procwatch.Exit, lost int64) {
 	e := s.env.Sink.NewEvent("process.exit")
-	e.Count = uint32(min(count, 1<<32-1))
+	if lost > 0 {
+		x.How, x.Code = procwatch.Lost, -1
+		e.Count = uint32(min(lost, 1<<32-1))
+	}
 	signal := ""
 	if x.Signal != 0 {
 		signal = sys.SignalName(x.Signal)
@@ -183,7 +114,7 @@ func (s *exits) detect(j *exitJob, x procwatch.Exit, count int64) {
 		{Name: "signal", Value: signal}, aem.NumberFact("core", number(x.Core)), {Name: "exe", Value: x.Exe}, {Name: "comm", Value: x.Comm},
 	}
 	if x.How == procwatch.Lost {
-		e.Lost = count
+		e.Lost = lostOf(lost)
 	}
 	s.env.Sink.Detected(j.id, e)
 }

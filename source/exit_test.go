@@ -83,7 +83,7 @@ func TestHeldJobKeepsExits_R094(t *testing.T) {
 	const more = 5
 	batch := make([]procwatch.Exit, keptArrivals+more)
 	for i := range batch {
-		batch[i] = procwatch.Exit{View: exits.jobs[1].view, How: procwatch.Signaled, Code: -1, Signal: syscall.SIGTERM, PID: i}
+		batch[i] = procwatch.Exit{View: exits.numbers[1], How: procwatch.Signaled, Code: -1, Signal: syscall.SIGTERM, PID: i}
 	}
 	exits.take(batch)
 	<-exits.taken

@@ -56,93 +56,32 @@ func (f File) check() error {
 	return nil
 }
 
-// keptFileBytes bounds what is kept for a job that is held: the kernel's queue is everybody's, and is never held for
-// one. What comes beyond it is counted; when the job takes again, it is told the number and what there is.
-const keptFileBytes = 1 << 20
-
-// files is the source of type file. What the watcher reports, from its own goroutine, is detected on the loop; the
-// watcher waits for that.
+// files is the source of type file.
 type files struct {
-	env     Env
+	watching[filewatch.Change]
 	watcher *filewatch.Watcher // nil until the first start
-	jobs    map[aem.JobID]*fileJob
-	views   map[uint64]*fileJob
-	last    uint64 // view
-	taken   chan struct{}
-	closed  chan struct{}
-}
-
-// fileJob is one started job.
-type fileJob struct {
-	id    aem.JobID
-	view  uint64
-	held  bool
-	kept  []filewatch.Change
-	bytes int // of what is kept
-	lost  int64
 }
 
 func newFiles(e Env) *files {
-	return &files{env: e, jobs: map[aem.JobID]*fileJob{}, views: map[uint64]*fileJob{},
-		taken: make(chan struct{}, 1), closed: make(chan struct{})}
+	s := &files{}
+	s.watching = newWatching(e, func(c filewatch.Change) uint64 { return c.View }, s.found)
+	return s
 }
 
 func (s *files) Start(id aem.JobID, spec Spec) (err error) {
 	if s.watcher == nil {
-		if s.watcher, err = filewatch.New(s.report); err != nil {
+		if s.watcher, err = filewatch.New(s.report, s.trouble); err != nil {
 			return err
 		}
 	}
-	f := spec.(File)
-	s.last++
-	j := &fileJob{id: id, view: s.last}
-	s.jobs[id], s.views[j.view] = j, j
-	s.watcher.Watch(j.view, filewatch.Spec(f))
+	s.watcher.Watch(s.begin(id, spec), filewatch.Spec(spec.(File)))
 	return nil
 }
 
 func (s *files) Stop(id aem.JobID) {
-	if j := s.jobs[id]; j != nil {
-		s.watcher.Unwatch(j.view)
-		delete(s.views, j.view)
-		delete(s.jobs, id)
+	if view, ok := s.end(id); ok {
+		s.watcher.Unwatch(view)
 	}
-}
-
-func (s *files) Hold(id aem.JobID) {
-	if j := s.jobs[id]; j != nil {
-		j.held = true
-	}
-}
-
-// Resume detects what was kept, until the job is held again.
-func (s *files) Resume(id aem.JobID) {
-	j := s.jobs[id]
-	if j == nil {
-		return
-	}
-	j.held = false
-	for len(j.kept) > 0 && !j.held && s.jobs[id] == j {
-		c := j.kept[0]
-		j.bytes -= keptSize(c)
-		j.kept = j.kept[1:]
-		s.detect(j, c, 0)
-	}
-	if len(j.kept) > 0 || j.lost == 0 || j.held || s.jobs[id] != j {
-		return
-	}
-	lost := j.lost
-	j.kept, j.lost = nil, 0
-	s.watcher.List(j.view)
-	s.detect(j, filewatch.Change{Op: filewatch.Overflow}, lost)
-}
-
-// Kept is how many events wait for a held job.
-func (s *files) Kept(id aem.JobID) uint64 {
-	if j := s.jobs[id]; j != nil {
-		return uint64(len(j.kept)) + uint64(j.lost)
-	}
-	return 0
 }
 
 func (s *files) Close() {
@@ -152,48 +91,12 @@ func (s *files) Close() {
 	}
 }
 
-// report is called by the watcher.
-func (s *files) report(batch []filewatch.Change) {
-	s.env.Post(func() { s.take(batch) })
-	select {
-	case <-s.taken:
-	case <-s.closed:
+// found detects a change. A job that has lost some is told the number, and what there is.
+func (s *files) found(j *entry[filewatch.Change], c filewatch.Change, lost int64) {
+	if lost > 0 {
+		c.Op = filewatch.Overflow
+		s.watcher.List(s.numbers[j.id])
 	}
-}
-
-func (s *files) take(batch []filewatch.Change) {
-	select {
-	case <-s.closed:
-		return // the batch is the watcher's again
-	default:
-	}
-	for _, c := range batch {
-		switch j := s.views[c.View]; {
-		case j == nil: // it was stopped meanwhile
-		case c.Trouble:
-			s.env.Sink.Trouble(j.id, c.Err)
-		case j.held || len(j.kept) > 0:
-			j.keep(c)
-		default:
-			s.detect(j, c, 0)
-		}
-	}
-	s.taken <- struct{}{}
-}
-
-func (j *fileJob) keep(c filewatch.Change) {
-	if j.lost > 0 || j.bytes+keptSize(c) > keptFileBytes {
-		j.lost++
-		return
-	}
-	j.bytes += keptSize(c)
-	j.kept = append(j.kept, c)
-}
-
-// keptSize is about what a change takes in memory.
-func keptSize(c filewatch.Change) int { return len(c.Path) + len(c.Old) + 96 }
-
-func (s *files) detect(j *fileJob, c filewatch.Change, lost int64) {
 	e := s.env.Sink.NewEvent("file")
 	e.Facts = []aem.Fact{
 		{Name: "path", Value: c.Path}, {Name: "name", Value: filepath.Base(c.Path)}, {Name: "op", Value: c.Op.String()},

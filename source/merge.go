@@ -2,6 +2,7 @@ package source
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/aem-exec/aem-exec/aem"
 )
@@ -29,6 +30,17 @@ func mergeLines(into, e *aem.Event) {
 	into.SetFacts(e.Facts)
 	if line := appendLine(nil, e.Facts); len(into.Data)+len(line) <= mergedMost {
 		into.Data = append(into.Data, line...)
+	}
+}
+
+// mergeData keeps the facts of the newest, and has the data of each in a line of its own.
+func mergeData(into, e *aem.Event) {
+	if into.Count == 1 {
+		into.Data = append(slices.Clone(into.Data), '\n')
+	}
+	into.SetFacts(e.Facts)
+	if len(into.Data)+len(e.Data) < mergedMost {
+		into.Data = append(append(into.Data, e.Data...), '\n')
 	}
 }
 

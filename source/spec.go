@@ -80,6 +80,12 @@ func Check(s Spec) error {
 		return s.check()
 	case Close:
 		return s.check()
+	case Pressure:
+		return s.check()
+	case Device:
+		return s.check()
+	case Signal:
+		return s.check()
 	case State:
 		return s.check()
 	case Topic:
@@ -88,6 +94,14 @@ func Check(s Spec) error {
 		}
 	case Notice:
 		return s.check()
+	}
+	return nil
+}
+
+// CheckHost reports what keeps this host from telling of a spec that is possible elsewhere.
+func CheckHost(s Spec) error {
+	if h, ok := s.(interface{ CheckHost() error }); ok {
+		return h.CheckHost()
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ var stateType = Type{
 	},
 	Kernel: "the tracepoint sock:inet_sock_set_state, through BPF (man 2 bpf): the kernel's types, and the capabilities BPF and PERFMON",
 	Probe:  sockstate.Check,
-	Open:   func(e Env) Source { return &states{env: e, jobs: map[aem.JobID]*stateJob{}} },
+	Open:   func(e Env) Source { return newStates(e) },
 }
 
 // State asks for an event for each change of state of a TCP socket of this host, of whatever process.
@@ -61,19 +61,17 @@ const stateBatch = 256
 // states is the source of type socket.state: one program in the kernel for all jobs, which knows the ports that any of them
 // asks for. It is there while a job is started.
 type states struct {
+	roster[sockstate.Change]
 	env     Env
 	tracer  *sockstate.Tracer // nil: no job
 	watch   Watch
-	jobs    map[aem.JobID]*stateJob
-	order   []*stateJob
 	changes []sockstate.Change
 }
 
-// stateJob is one started job.
-type stateJob struct {
-	backlog[sockstate.Change]
-	id   aem.JobID
-	spec State
+func newStates(e Env) *states {
+	s := &states{env: e}
+	s.roster = newRoster(s.found)
+	return s
 }
 
 func (s *states) Start(id aem.JobID, spec Spec) error {
@@ -88,9 +86,7 @@ func (s *states) Start(id aem.JobID, spec Spec) error {
 		}
 		s.tracer = tracer
 	}
-	j := &stateJob{id: id, spec: spec.(State)}
-	s.jobs[id] = j
-	s.order = append(slices.Clone(s.order), j) // a new list: changes may be going through the old one
+	s.add(id, spec)
 	if err := s.want(); err != nil {
 		s.Stop(id)
 		return err
@@ -99,12 +95,9 @@ func (s *states) Start(id aem.JobID, spec Spec) error {
 }
 
 func (s *states) Stop(id aem.JobID) {
-	j := s.jobs[id]
-	if j == nil {
+	if s.remove(id) == nil {
 		return
 	}
-	delete(s.jobs, id)
-	s.order = slices.DeleteFunc(slices.Clone(s.order), func(other *stateJob) bool { return other == j })
 	if len(s.order) > 0 {
 		if err := s.want(); err != nil {
 			s.env.Log.Warn("more changes of sockets are traced than anybody wants", "err", err)
@@ -120,34 +113,14 @@ func (s *states) Stop(id aem.JobID) {
 func (s *states) want() error {
 	ports := []uint16{}
 	for _, j := range s.order {
-		if j.spec.Ports == nil {
+		wanted := j.spec.(State).Ports
+		if wanted == nil {
 			return s.tracer.Want(nil)
 		}
-		ports = append(ports, j.spec.Ports...)
+		ports = append(ports, wanted...)
 	}
 	slices.Sort(ports)
 	return s.tracer.Want(slices.Compact(ports))
-}
-
-// Hold keeps what comes for a job: the ring is everybody's.
-func (s *states) Hold(id aem.JobID) {
-	if j := s.jobs[id]; j != nil {
-		j.held = true
-	}
-}
-
-func (s *states) Resume(id aem.JobID) {
-	if j := s.jobs[id]; j != nil {
-		j.resume(func(c sockstate.Change) { s.detect(j, &c) }, func(lost int64) { s.overflow(j, lost) })
-	}
-}
-
-// Kept is how many changes wait for a held job.
-func (s *states) Kept(id aem.JobID) uint64 {
-	if j := s.jobs[id]; j != nil {
-		return j.count()
-	}
-	return 0
 }
 
 func (s *states) Close() {
@@ -163,32 +136,14 @@ func (s *states) Ready(uint32) {
 	if err != nil {
 		s.env.Log.Error("changes of sockets cannot be read", "err", err)
 	}
-	for _, j := range s.order {
-		for i := range changes {
-			if c := &changes[i]; s.jobs[j.id] == j && j.spec.meets(c) && !j.keep(*c) {
-				s.detect(j, c)
-			}
-		}
-		switch {
-		case lost == 0 || s.jobs[j.id] != j:
-		case j.held:
-			j.lost += int64(lost)
-		default:
-			s.overflow(j, int64(lost))
-		}
+	s.tell(changes, int64(lost), func(spec Spec, c *sockstate.Change) bool { return spec.(State).meets(c) })
+}
+
+func (s *states) found(j *entry[sockstate.Change], c sockstate.Change, lost int64) {
+	local, peer, old, next := c.Local.String(), c.Peer.String(), c.Old.String(), c.New.String()
+	if lost > 0 {
+		local, peer, old, next, c.Time = "", "", "", "overflow", sys.Monotonic()
 	}
-}
-
-func (s *states) detect(j *stateJob, c *sockstate.Change) {
-	s.tell(j, c, c.Local.String(), c.Peer.String(), c.Old.String(), c.New.String(), 0)
-}
-
-// overflow tells a job that changes were lost.
-func (s *states) overflow(j *stateJob, lost int64) {
-	s.tell(j, &sockstate.Change{Time: sys.Monotonic()}, "", "", "", "overflow", lost)
-}
-
-func (s *states) tell(j *stateJob, c *sockstate.Change, local, peer, old, next string, lost int64) {
 	e := s.env.Sink.NewEvent("socket.state")
 	at := time.Now().UnixNano() - (sys.Monotonic() - c.Time)
 	e.Facts = []aem.Fact{

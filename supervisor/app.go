@@ -286,7 +286,7 @@ func (a *app) allows(spec *Registration, h *executor.Spec) error {
 	case int(spec.Priority) > l.PriorityMax:
 		return fmt.Errorf("priority %d is above the app's %d (limits.priority_max)", spec.Priority, l.PriorityMax)
 	}
-	return source.Check(spec.Source)
+	return errors.Join(source.Check(spec.Source), source.CheckHost(spec.Source))
 }
 
 // source is the one source of a type, made when first needed.

@@ -250,7 +250,7 @@ func (t *tree) miss(v *view, path string, err error) {
 	}
 	if !v.failing {
 		v.failing = true
-		t.emit(Change{View: v.id, Trouble: true, Err: err})
+		t.trouble(v.id, err)
 	}
 	if t.retry.IsZero() {
 		t.retry = time.Now().Add(retryWait)
@@ -302,7 +302,7 @@ func (t *tree) again(v *view) {
 	}
 	if len(v.missing) == 0 {
 		v.failing = false
-		t.emit(Change{View: v.id, Trouble: true})
+		t.trouble(v.id, nil)
 	}
 }
 

@@ -15,9 +15,10 @@ import (
 
 // tree is what the owner knows: views, and the directories that they cover.
 type tree struct {
-	fd    int
-	emit  func(Change)
-	batch []Change
+	fd   int
+	emit func(Change)
+
+	trouble func(view uint64, err error) // err is why a view is not, or in part not, watched; nil is the end of that
 
 	views []*view
 	dirs  map[int]*dir    // by watch descriptor
@@ -62,8 +63,8 @@ func look(dir, name string) (e entry, ok bool) {
 	return entry{s.Ino, s.Size, s.Mtim.Nano(), s.Mode, s.Uid, s.Gid}, true
 }
 
-func (t *tree) init(fd int, emit func(Change)) {
-	t.fd, t.emit = fd, emit
+func (t *tree) init(fd int, emit func(Change), trouble func(view uint64, err error)) {
+	t.fd, t.emit, t.trouble = fd, emit, trouble
 	t.dirs, t.paths, t.moves = map[int]*dir{}, map[string]*dir{}, map[uint32]move{}
 }
 

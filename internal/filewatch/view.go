@@ -23,10 +23,6 @@ type Change struct {
 	Old   string // of Rename: where it was
 	Dir   bool   // it is a directory
 	Found bool   // told from reading a directory and not from a record: it happened before
-
-	// Trouble says that the view is not, or only in part, being watched, Err why; a nil Err is the end of that.
-	Trouble bool
-	Err     error
 }
 
 // view is one Spec that is being watched. It belongs to the owner.

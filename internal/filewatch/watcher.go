@@ -4,16 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
+	"github.com/aem-exec/aem-exec/internal/owner"
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
 const (
 	bufferBytes = 64 << 10               // of records, about 2000; each of the buffers
 	buffers     = 4                      // read ahead of the owner; when all are full, the kernel keeps what comes
-	batchMost   = 256                    // changes in one report
 	moveWait    = 20 * time.Millisecond  // until an entry that was moved away and came nowhere counts as removed
 	retryWait   = 500 * time.Millisecond // until a directory that could not be watched is tried again; for ever
 	closeWait   = time.Second            // for an owner that a dead file system holds; then it is left to itself
@@ -22,12 +21,9 @@ const (
 // Watcher watches directories for any number of views, with one inotify instance. Its methods may be called from
 // anywhere and wait for nothing, but Close.
 type Watcher struct {
-	report func([]Change)
-	file   *os.File // the inotify instance
-
-	mu    sync.Mutex // guards asked
-	asked []func()
-	bell  chan struct{} // has room for one: something was asked
+	*owner.Owner[Change]
+	file *os.File      // the inotify instance
+	bell chan struct{} // has room for one: something was asked
 
 	full, free chan []byte
 	stop, done chan struct{}
@@ -36,18 +32,20 @@ type Watcher struct {
 }
 
 // New makes a watcher and starts it. It calls report, from a goroutine of its own, with changes that are the callee's
-// until it returns; until then nothing else is reported.
-func New(report func([]Change)) (*Watcher, error) {
+// until it returns; until then nothing else is reported. It calls trouble with why a view is not, or in part not, watched, and
+// nil when that is over.
+func New(report func([]Change), trouble func(view uint64, err error)) (*Watcher, error) {
 	fd, err := sys.Inotify()
 	if err != nil {
 		return nil, fmt.Errorf("make inotify instance (fs.inotify.max_user_instances): %w", err)
 	}
 	w := &Watcher{
-		report: report, file: os.NewFile(uintptr(fd), "inotify"), bell: make(chan struct{}, 1),
+		file: os.NewFile(uintptr(fd), "inotify"), bell: make(chan struct{}, 1),
 		full: make(chan []byte, buffers), free: make(chan []byte, buffers),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
-	w.tree.init(fd, w.emit)
+	w.Owner = owner.New(w.ring, report)
+	w.tree.init(fd, w.Tell, trouble)
 	for range buffers {
 		w.free <- make([]byte, bufferBytes)
 	}
@@ -57,13 +55,13 @@ func New(report func([]Change)) (*Watcher, error) {
 }
 
 // Watch begins a view. What it cannot watch it reports as trouble, and tries again.
-func (w *Watcher) Watch(id uint64, s Spec) { w.ask(func() { w.begin(&view{id: id, spec: s}) }) }
+func (w *Watcher) Watch(id uint64, s Spec) { w.Ask(func() { w.begin(&view{id: id, spec: s}) }) }
 
 // Unwatch ends a view. Changes that are on their way are still reported.
-func (w *Watcher) Unwatch(id uint64) { w.ask(func() { w.end(id) }) }
+func (w *Watcher) Unwatch(id uint64) { w.Ask(func() { w.end(id) }) }
 
 // List reports every entry of a view once more, as Existing.
-func (w *Watcher) List(id uint64) { w.ask(func() { w.list(id) }) }
+func (w *Watcher) List(id uint64) { w.Ask(func() { w.list(id) }) }
 
 // Close ends all views. A report that is being made must return.
 func (w *Watcher) Close() {
@@ -75,22 +73,11 @@ func (w *Watcher) Close() {
 	}
 }
 
-// ask has the owner call f, after all that was asked before.
-func (w *Watcher) ask(f func()) {
-	w.mu.Lock()
-	w.asked = append(w.asked, f)
-	w.mu.Unlock()
+func (w *Watcher) ring() {
 	select {
 	case w.bell <- struct{}{}:
 	default:
 	}
-}
-
-func (w *Watcher) takeAsked() (asked []func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	asked, w.asked = w.asked, nil
-	return asked
 }
 
 // read is the reader: it ends when the file is closed.
@@ -120,9 +107,7 @@ func (w *Watcher) own() {
 		case <-w.stop:
 			return
 		case <-w.bell:
-			for _, f := range w.takeAsked() {
-				f()
-			}
+			w.Obey()
 		case b, ok := <-w.full:
 			if !ok {
 				return
@@ -132,7 +117,7 @@ func (w *Watcher) own() {
 		case <-timer.C:
 		}
 		w.due(time.Now())
-		w.flush()
+		w.Flush()
 	}
 }
 
@@ -141,24 +126,4 @@ func (w *Watcher) drain() {
 	close(w.free)
 	for range w.full {
 	}
-}
-
-// emit adds to the batch, and reports it when it is full.
-func (w *Watcher) emit(c Change) {
-	if w.batch = append(w.batch, c); len(w.batch) == batchMost {
-		w.flush()
-	}
-}
-
-func (w *Watcher) flush() {
-	if len(w.batch) == 0 {
-		return
-	}
-	select {
-	case <-w.stop: // nobody takes it any more
-	default:
-		w.report(w.batch)
-	}
-	clear(w.batch)
-	w.batch = w.batch[:0]
 }

@@ -26,6 +26,7 @@ type desk struct {
 
 	mu      sync.Mutex // guards what follows
 	changes []Change
+	told    []string      // of trouble, as lines
 	slow    chan struct{} // while set, reports wait for it
 }
 
@@ -37,7 +38,7 @@ func open(t *testing.T, specs ...Spec) *desk {
 		t.Fatal(err)
 	}
 	d := &desk{t: t, root: root}
-	if d.Watcher, err = New(d.take); err != nil {
+	if d.Watcher, err = New(d.take, d.troubled); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
@@ -45,7 +46,7 @@ func open(t *testing.T, specs ...Spec) *desk {
 		s.Path = filepath.Join(root, s.Path)
 		d.Watch(uint64(i), s)
 	}
-	d.settled()
+	d.Wait()
 	return d
 }
 
@@ -59,13 +60,6 @@ func (d *desk) take(batch []Change) {
 	}
 }
 
-// settled waits until the owner has done what it was asked.
-func (d *desk) settled() {
-	done := make(chan struct{})
-	d.ask(func() { close(done) })
-	<-done
-}
-
 // lines are the changes as text, with paths below the root.
 func (d *desk) lines() (lines []string) {
 	d.mu.Lock()
@@ -73,9 +67,6 @@ func (d *desk) lines() (lines []string) {
 	short := func(p string) string { return strings.TrimPrefix(strings.TrimPrefix(p, d.root), "/") }
 	for _, c := range d.changes {
 		line := fmt.Sprint(c.View, " ", c.Op, " ", short(c.Path))
-		if c.Trouble {
-			line = fmt.Sprint(c.View, " trouble ", c.Err != nil)
-		}
 		if c.Old != "" {
 			line += " was " + short(c.Old)
 		}
@@ -84,7 +75,13 @@ func (d *desk) lines() (lines []string) {
 		}
 		lines = append(lines, line)
 	}
-	return lines
+	return append(d.told[:len(d.told):len(d.told)], lines...)
+}
+
+func (d *desk) troubled(view uint64, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.told = append(d.told, fmt.Sprint(view, " trouble ", err != nil))
 }
 
 // want waits until exactly these changes were reported.
@@ -101,7 +98,7 @@ func (d *desk) want(want ...string) {
 		d.t.Fatalf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
 	d.mu.Lock()
-	d.changes = nil
+	d.changes, d.told = nil, nil
 	d.mu.Unlock()
 }
 
@@ -162,7 +159,7 @@ func TestViewsGetWhatTheyAskFor(t *testing.T) {
 	d.write("c.txt")
 	d.want("2 create in/a.csv", "0 create b.csv", "1 written b.csv", "0 create c.txt")
 	d.Unwatch(0)
-	d.settled()
+	d.Wait()
 	d.write("d.csv")
 	d.want("1 written d.csv")
 }
@@ -206,7 +203,7 @@ func (d *desk) settledIn(name string) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		var there bool
 		done := make(chan struct{})
-		d.ask(func() { there = d.paths[d.path(name)] != nil; close(done) })
+		d.Ask(func() { there = d.paths[d.path(name)] != nil; close(done) })
 		if <-done; there {
 			return
 		}

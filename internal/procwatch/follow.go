@@ -18,7 +18,7 @@ func (w *Watcher) begin(v *view) {
 		w.look(v)
 	default:
 		if !w.attach(v, v.spec.PID) {
-			w.emit(Exit{View: v.id, How: Unknown, PID: v.spec.PID, Code: -1})
+			w.Tell(Exit{View: v.id, How: Unknown, PID: v.spec.PID, Code: -1})
 		}
 	}
 }
@@ -350,7 +350,7 @@ func (w *Watcher) gone(p *process, e Exit) {
 			continue
 		}
 		e.View = v.id
-		w.emit(e)
+		w.Tell(e)
 		if v.process = nil; v.spec.PIDFile != "" {
 			w.look(v)
 		}
@@ -375,7 +375,7 @@ func (w *Watcher) lost() {
 	}
 	for _, v := range w.views {
 		if v.spec.many() {
-			w.emit(Exit{View: v.id, How: Lost, Code: -1})
+			w.Tell(Exit{View: v.id, How: Lost, Code: -1})
 			w.scan(v)
 		}
 	}

@@ -41,18 +41,15 @@ type ears struct {
 func watcher(t *testing.T, connector bool) *ears {
 	t.Helper()
 	e := &ears{t: t}
-	e.Watcher = &Watcher{tracer: canTrace(),
-		report: func(exits []Exit) {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			e.exits = append(e.exits, exits...)
-		},
-		trouble: func(_ uint64, err error) {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			e.troubles = append(e.troubles, fmt.Sprint(err))
-		},
-	}
+	e.Watcher = prepare(func(exits []Exit) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.exits = append(e.exits, exits...)
+	}, func(_ uint64, err error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.troubles = append(e.troubles, fmt.Sprint(err))
+	})
 	how := connect
 	if !connector {
 		how = func() (int, error) { return 0, errors.New("the test has none") }
@@ -98,7 +95,7 @@ func (e *ears) sees(pid int) {
 	e.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		known := make(chan bool)
-		e.ask(func() { known <- e.processes[pid] != nil })
+		e.Ask(func() { known <- e.processes[pid] != nil })
 		if <-known {
 			return
 		}
@@ -208,12 +205,12 @@ func TestEndOfAStrangersChild_R224(t *testing.T) {
 func TestOfAnotherUserWithoutPermission_R224(t *testing.T) {
 	e := watcher(t, false)
 	p := shell(t, "exit 7")
-	e.ask(func() { e.tracer = false })
+	e.Ask(func() { e.tracer = false })
 	e.Watch(1, Spec{PID: 1 << 30})
 	if got := e.next(); got.How != Unknown || got.Code != -1 {
 		t.Errorf("of no process: %+v", got)
 	}
-	e.ask(func() { e.views = map[uint64]*view{} })
+	e.Ask(func() { e.views = map[uint64]*view{} })
 	e.Watch(2, Spec{PID: p.Process.Pid})
 	e.Wait()
 	p.end()
@@ -408,7 +405,7 @@ func TestLostEventsAreLookedFor_R093_R224(t *testing.T) {
 	e.Watch(2, Spec{PID: seen.Process.Pid})
 	e.Wait()
 	began, ended := make(chan struct{}), make(chan struct{})
-	e.ask(func() { // the goroutine hears nothing meanwhile
+	e.Ask(func() { // the goroutine hears nothing meanwhile
 		close(began)
 		<-ended
 		e.lost()

@@ -5,17 +5,16 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
+	"github.com/aem-exec/aem-exec/internal/owner"
 	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
 )
 
 const (
 	bufferBytes = 4 << 20     // of the connector: about 40,000 events that are not read yet
-	batchMost   = 256         // exits in one report
 	lookWait    = time.Second // until a file whose process is not there is read again
 	reapWait    = time.Second // until a process that its parent does not wait for is told as ended unknown how
 	answerMost  = 1 << 16     // events before the kernel's answer to our asking for them
@@ -25,7 +24,7 @@ const (
 
 // Watcher watches processes for any number of views. Its methods may be called from anywhere; only Close waits.
 type Watcher struct {
-	report  func([]Exit)
+	*owner.Owner[Exit]
 	trouble func(view uint64, err error)
 
 	epfd, bell int
@@ -33,26 +32,28 @@ type Watcher struct {
 	why        error // there is none
 	tracer     bool  // /proc tells us how any process ended
 
-	mu    sync.Mutex // guards what follows
-	asked []func()
-	stop  bool
-
 	done chan struct{}
 
 	// The goroutine's.
+	stop      bool
 	views     map[uint64]*view
 	processes map[int]*process // by pid
 	over      []*process       // as the connector told: reported when nothing more is heard
 	dying     []*process       // as pidfds told: until it is known how
-	batch     []Exit
 	nextLook  int64
 }
 
 // New makes a watcher and starts it. From its goroutine it calls report with exits that are the callee's until it
 // returns, and trouble with what is wrong with a view's file, nil when it is right again.
 func New(report func([]Exit), trouble func(view uint64, err error)) (*Watcher, error) {
-	w := &Watcher{report: report, trouble: trouble, tracer: canTrace()}
+	w := prepare(report, trouble)
 	return w, w.start(connect)
+}
+
+func prepare(report func([]Exit), trouble func(view uint64, err error)) *Watcher {
+	w := &Watcher{trouble: trouble, tracer: canTrace()}
+	w.Owner = owner.New(func() { sys.EventfdAdd(w.bell) }, report) //nolint:errcheck // its counter cannot be full
+	return w
 }
 
 func (w *Watcher) start(connect func() (int, error)) (err error) {
@@ -120,31 +121,14 @@ func connect() (fd int, err error) {
 }
 
 // Watch begins a view.
-func (w *Watcher) Watch(id uint64, s Spec) { w.ask(func() { w.begin(&view{id: id, spec: s}) }) }
+func (w *Watcher) Watch(id uint64, s Spec) { w.Ask(func() { w.begin(&view{id: id, spec: s}) }) }
 
 // Unwatch ends a view. Exits that are on their way are still reported.
-func (w *Watcher) Unwatch(id uint64) { w.ask(func() { w.end(id) }) }
-
-// Wait returns when what was begun so far is watched: what ends from then on is told.
-func (w *Watcher) Wait() {
-	done := make(chan struct{})
-	w.ask(func() { close(done) })
-	<-done
-}
-
-func (w *Watcher) ask(f func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.asked = append(w.asked, f)
-	sys.EventfdAdd(w.bell) //nolint:errcheck // its counter cannot be full
-}
+func (w *Watcher) Unwatch(id uint64) { w.Ask(func() { w.end(id) }) }
 
 // Close ends the watcher; nothing is reported any more when it returns.
 func (w *Watcher) Close() {
-	w.mu.Lock()
-	w.stop = true
-	sys.EventfdAdd(w.bell) //nolint:errcheck // as above
-	w.mu.Unlock()
+	w.Ask(func() { w.stop = true })
 	<-w.done
 	w.close()
 }
@@ -180,23 +164,12 @@ func (w *Watcher) run() {
 				w.pidfdReady(int(data))
 			}
 		}
-		asked, stop := w.takeAsked()
-		if stop {
+		if w.Obey(); w.stop {
 			return
 		}
-		for _, f := range asked {
-			f()
-		}
 		w.due(timing.Now())
-		w.flush()
+		w.Flush()
 	}
-}
-
-func (w *Watcher) takeAsked() (asked []func(), stop bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	asked, w.asked = w.asked, nil
-	return asked, w.stop
 }
 
 // letGo closes what belongs to processes.
@@ -234,19 +207,5 @@ func (w *Watcher) due(now int64) {
 				w.look(v)
 			}
 		}
-	}
-}
-
-// emit adds to the batch, and reports it when it is full.
-func (w *Watcher) emit(e Exit) {
-	if w.batch = append(w.batch, e); len(w.batch) == batchMost {
-		w.flush()
-	}
-}
-
-func (w *Watcher) flush() {
-	if len(w.batch) > 0 {
-		w.report(w.batch)
-		w.batch = w.batch[:0]
 	}
 }

@@ -32,16 +32,9 @@ const (
 // being in the first pid namespace, are needed (drivers/connector/cn_proc.c). What does not fit the socket's buffer of
 // so many bytes is lost, and the next read fails with ENOBUFS.
 func ProcConnector(bufferBytes int) (int, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_CONNECTOR)
+	fd, err := netlink(unix.NETLINK_CONNECTOR, cnIdxProc, bufferBytes)
 	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: cnIdxProc}); err != nil {
-		unix.Close(fd)
-		return -1, os.NewSyscallError("bind", err)
-	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferBytes) != nil {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bufferBytes) //nolint:errcheck // then it is what it is
+		return -1, err
 	}
 	if err := unix.Sendto(fd, listenMessage(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		unix.Close(fd)
@@ -83,4 +76,28 @@ func FromKernel(fd int, b []byte) (n int, err error) {
 			return n, nil
 		}
 	}
+}
+
+// Uevents opens a socket that is told what happens to devices: the kernel's own messages, not those of udev, which come in
+// another group (lib/kobject_uevent.c). It never blocks; FromKernel reads it. What does not fit the socket's buffer of so
+// many bytes is lost, and the next read fails with ENOBUFS.
+func Uevents(bufferBytes int) (int, error) {
+	const kernelGroup = 1
+	return netlink(unix.NETLINK_KOBJECT_UEVENT, kernelGroup, bufferBytes)
+}
+
+// netlink opens a socket that hears what is sent to a group, with a buffer as large as the host allows.
+func netlink(protocol int, group uint32, bufferBytes int) (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferBytes) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bufferBytes) //nolint:errcheck // then it is what it is
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: group}); err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("bind", err)
+	}
+	return fd, nil
 }

@@ -1,0 +1,100 @@
+package source
+
+import (
+	"slices"
+
+	"github.com/aem-exec/aem-exec/aem"
+)
+
+// roster is the started jobs of a source whose object of the kernel is everybody's, and never held for one: what comes for
+// a job that is held is kept here.
+type roster[T any] struct {
+	jobs   map[aem.JobID]*entry[T]
+	order  []*entry[T]                        // in which they were started
+	detect func(j *entry[T], v T, lost int64) // one of what comes; with lost, so many that are lost, and v is nothing
+}
+
+// entry is one started job.
+type entry[T any] struct {
+	backlog[T]
+	id   aem.JobID
+	spec Spec
+}
+
+func newRoster[T any](detect func(j *entry[T], v T, lost int64)) roster[T] {
+	return roster[T]{jobs: map[aem.JobID]*entry[T]{}, detect: detect}
+}
+
+// add takes a job in, into a new list: something may be going through the old one.
+func (r *roster[T]) add(id aem.JobID, spec Spec) *entry[T] {
+	j := &entry[T]{id: id, spec: spec}
+	r.jobs[id], r.order = j, append(slices.Clone(r.order), j)
+	return j
+}
+
+// remove lets a job go, nil if there is none. What is kept for it is not detected any more.
+func (r *roster[T]) remove(id aem.JobID) *entry[T] {
+	j := r.jobs[id]
+	if j != nil {
+		j.held = true
+		delete(r.jobs, id)
+		r.order = slices.DeleteFunc(slices.Clone(r.order), func(other *entry[T]) bool { return other == j })
+	}
+	return j
+}
+
+// Hold keeps what comes for a job.
+func (r *roster[T]) Hold(id aem.JobID) {
+	if j := r.jobs[id]; j != nil {
+		j.held = true
+	}
+}
+
+// Resume detects what was kept, until the job is held again.
+func (r *roster[T]) Resume(id aem.JobID) {
+	if j := r.jobs[id]; j != nil {
+		var nothing T
+		j.resume(func(v T) { r.detect(j, v, 0) }, func(lost int64) { r.detect(j, nothing, lost) })
+	}
+}
+
+// Kept is how many arrivals wait for a held job.
+func (r *roster[T]) Kept(id aem.JobID) uint64 {
+	if j := r.jobs[id]; j != nil {
+		return j.count()
+	}
+	return 0
+}
+
+// give detects something for a job, or keeps it; what was stopped meanwhile gets nothing.
+func (r *roster[T]) give(j *entry[T], v T) {
+	if r.jobs[j.id] == j && !j.keep(v) {
+		r.detect(j, v, 0)
+	}
+}
+
+// lose tells a job that something is lost, or that of what is kept for it.
+func (r *roster[T]) lose(j *entry[T], lost int64) {
+	switch {
+	case r.jobs[j.id] != j:
+	case j.held:
+		j.lost += lost
+	default:
+		var nothing T
+		r.detect(j, nothing, lost)
+	}
+}
+
+// tell gives each job what it wants of a batch, and then says how much is lost.
+func (r *roster[T]) tell(batch []T, lost int64, wants func(spec Spec, v *T) bool) {
+	for _, j := range r.order {
+		for i := range batch {
+			if wants(j.spec, &batch[i]) {
+				r.give(j, batch[i])
+			}
+		}
+		if lost > 0 {
+			r.lose(j, lost)
+		}
+	}
+}
