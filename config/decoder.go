@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/aem-exec/aem-exec/policy"
 )
@@ -15,19 +16,25 @@ type decoder struct {
 	profiles  map[string]*policy.Profile // that apps have named so far, by how they did
 }
 
+// newDecoder reads what is called name, as seen from its folder.
+func newDecoder(name string) (*decoder, error) {
+	path, err := filepath.Abs(name)
+	return &decoder{file: &File{name: name, inline: map[string]string{}}, dir: filepath.Dir(path), profiles: map[string]*policy.Profile{}}, err
+}
+
 // errorf notes what is wrong with the key or table at.
 func (d *decoder) errorf(at, format string, args ...any) {
-	d.errors = append(d.errors, Error{d.file.name, d.file.line(at), at, fmt.Sprintf(format, args...)})
+	d.errors = append(d.errors, d.file.error(at, at, fmt.Sprintf(format, args...)))
 }
 
 // errorIn notes what is wrong with table because of one of its keys: it stands at the key's line.
 func (d *decoder) errorIn(table, key, format string, args ...any) {
-	d.errors = append(d.errors, Error{d.file.name, d.file.line(join(table, key)), table, fmt.Sprintf(format, args...)})
+	d.errors = append(d.errors, d.file.error(join(table, key), table, fmt.Sprintf(format, args...)))
 }
 
 // warnf notes what is hardly meant at the key or table at.
 func (d *decoder) warnf(at, format string, args ...any) {
-	d.file.Warnings = append(d.file.Warnings, Error{d.file.name, d.file.line(at), at, fmt.Sprintf(format, args...)})
+	d.file.Warnings = append(d.file.Warnings, d.file.error(at, at, fmt.Sprintf(format, args...)))
 }
 
 // rows reads the table at by its rows: every key is known and of its kind, or an error; what is not stated takes its

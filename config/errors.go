@@ -11,11 +11,17 @@ type Error struct {
 	File    string
 	Line    int
 	Key     string // path of the key or table, "" for the text as a whole
+	Word    string // of a command line, where there is no file
 	Message string
 }
 
 func (e Error) Error() string {
-	if e.Key == "" {
+	switch {
+	case e.Word != "" && e.Message != "":
+		return e.Word + ": " + e.Message
+	case e.Word != "":
+		return e.Word
+	case e.Key == "":
 		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message)
 	}
 	return fmt.Sprintf("%s:%d: %s: %s", e.File, e.Line, e.Key, e.Message)

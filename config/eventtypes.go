@@ -50,7 +50,8 @@ const eventDocsHead = `# Types of events
 <!-- Written by "go generate ./config" from the tables of types: edit those. -->
 
 What can be detected, what each event brings, and what of the kernel it stands on. ` + "`aem-exec sources`" + ` prints the same, and
-says which of it this host's kernel can do. [config.md](config.md) has the keys that all events share.
+says which of it this host's kernel can do. [config.md](config.md) has the keys that all events share. To see events of a type
+without a file: ` + "`aem-exec try TYPE KEY=VALUE... -- PROGRAM`" + ` waits for one and runs a program for it.
 
 A **fact** is a short named value of an event. Programs get facts as ` + "`{name}`" + ` in their arguments, as ` + "`AEM_NAME`" + ` in the
 environment of a process made for the event, and from an SDK by name. An event's ` + "`filter`" + ` is an expression on the facts

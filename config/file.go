@@ -10,7 +10,6 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
@@ -21,6 +20,7 @@ type File struct {
 
 	name   string
 	lines  map[string]int
+	words  []string          // of a command line, which then are its lines
 	inline map[string]string // the handlers declared inside of events: logical path -> path in the file
 }
 
@@ -36,17 +36,21 @@ func Load(file string, functions ...string) (*File, error) {
 // Parse reads the text of a file called name: relative paths in it are relative to the folder of name. What is wrong
 // with it is returned as Errors.
 func Parse(name string, text []byte, functions ...string) (*File, error) {
-	path, err := filepath.Abs(name)
+	d, err := newDecoder(name)
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{file: &File{name: name, inline: map[string]string{}}, dir: filepath.Dir(path), functions: functions,
-		profiles: map[string]*policy.Profile{}}
+	d.functions = functions
 	var root map[string]any
 	if _, err := toml.Decode(string(text), &root); err != nil {
 		return nil, Errors{syntaxError(name, err)}
 	}
 	d.file.lines = lines(string(text))
+	return d.whole(root)
+}
+
+// whole reads the generic values of a file.
+func (d *decoder) whole(root map[string]any) (*File, error) {
 	d.options(root)
 	byLine(d.errors)
 	byLine(d.file.Warnings)
@@ -73,8 +77,16 @@ func (f *File) Place(key string) string {
 			key = at + rest
 		}
 	}
-	place := Error{File: f.name, Line: f.line(key), Key: key}.Error()
-	return strings.TrimSuffix(place, ": ")
+	return strings.TrimSuffix(f.error(key, key, "").Error(), ": ")
+}
+
+// error is what is wrong with a key or table, told where at is.
+func (f *File) error(at, key, message string) Error {
+	e := Error{File: f.name, Line: f.line(at), Key: key, Message: message}
+	if f.words != nil {
+		e.Word = f.words[e.Line-1]
+	}
+	return e
 }
 
 // line is the line of a key, or of the nearest table around it that the file states, or 1.

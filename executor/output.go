@@ -27,6 +27,7 @@ const (
 // standard output keeps nobody waiting.
 type Scribe struct {
 	log     *slog.Logger
+	passes  bool // what is written goes to our own standard output and error
 	epfd    int
 	stop    int // eventfd
 	done    chan struct{}
@@ -36,7 +37,7 @@ type Scribe struct {
 }
 
 // Stream is one output of one agent slot: a pipe whose writing end each process of the slot inherits. Its identity is
-// the pipe's, so no line is put down to another handler.
+// the pipe's, so no line is put down to another handler. One that is our own is closed from the beginning.
 type Stream struct {
 	scribe *Scribe
 	id     uint64
@@ -57,8 +58,8 @@ type Stream struct {
 	closed bool
 }
 
-// NewScribe starts to read.
-func NewScribe(log *slog.Logger) (*Scribe, error) {
+// NewScribe starts to read; with passes there is nothing to read: handlers have our own standard output and error.
+func NewScribe(log *slog.Logger, passes bool) (*Scribe, error) {
 	epfd, err := sys.EpollCreate()
 	if err != nil {
 		return nil, fmt.Errorf("make scribe: %w", err)
@@ -70,7 +71,7 @@ func NewScribe(log *slog.Logger) (*Scribe, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make scribe: %w", err), sys.Close(epfd))
 	}
-	s := &Scribe{log: log, epfd: epfd, stop: stop, done: make(chan struct{}), streams: map[uint64]*Stream{}}
+	s := &Scribe{log: log, passes: passes, epfd: epfd, stop: stop, done: make(chan struct{}), streams: map[uint64]*Stream{}}
 	go s.run()
 	return s, nil
 }
@@ -109,8 +110,11 @@ func (s *Scribe) run() {
 	}
 }
 
-// NewStream makes a pipe and reads it until it is closed.
-func (s *Scribe) NewStream(labels ...slog.Attr) (*Stream, error) {
+// NewStream makes what is descriptor fd, 1 or 2, of processes: a pipe that is read until it is closed, or our own.
+func (s *Scribe) NewStream(fd int, labels ...slog.Attr) (*Stream, error) {
+	if s.passes {
+		return &Stream{Write: fd, closed: true}, nil
+	}
 	read, write, err := sys.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make output pipe: %w", err)
@@ -168,6 +172,9 @@ func (t *Stream) Renew() {
 
 // Close ends the stream; what is in the pipe is still logged.
 func (t *Stream) Close() {
+	if t.scribe == nil {
+		return
+	}
 	t.Drain()
 	t.scribe.mu.Lock()
 	defer t.scribe.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 func newScribe(t *testing.T) (*Scribe, *logBook) {
 	t.Helper()
 	book := new(logBook)
-	s, err := NewScribe(book.logger())
+	s, err := NewScribe(book.logger(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func newScribe(t *testing.T) (*Scribe, *logBook) {
 // newStream is a stream and the end that a process would inherit.
 func newStream(t *testing.T, s *Scribe, labels ...slog.Attr) (*Stream, func(text string)) {
 	t.Helper()
-	stream, err := s.NewStream(labels...)
+	stream, err := s.NewStream(1, labels...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,10 +44,10 @@ func (s *slot) open() (err error) {
 func (s *slot) openStreams() (err error) {
 	w := s.crew.work
 	app, handler := slog.String("app", w.App), slog.String("handler", s.crew.pool.spec.Name)
-	if s.stdout, err = w.Scribe.NewStream(app, handler, slog.String("stream", "stdout")); err != nil {
+	if s.stdout, err = w.Scribe.NewStream(1, app, handler, slog.String("stream", "stdout")); err != nil {
 		return err
 	}
-	if s.stderr, err = w.Scribe.NewStream(app, handler, slog.String("stream", "stderr")); err != nil {
+	if s.stderr, err = w.Scribe.NewStream(2, app, handler, slog.String("stream", "stderr")); err != nil {
 		s.stdout.Close()
 		s.stdout = nil
 	}

@@ -25,7 +25,7 @@ func (s *Supervisor) Detected(id aem.JobID, e *aem.Event) {
 		return
 	}
 	s.activate(j, reg, e)
-	if reg.spec.Once {
+	if reg.spec.Once || reg.had(j) {
 		reg.source.Stop(id)
 	}
 }

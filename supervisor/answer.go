@@ -337,40 +337,6 @@ func (s *Supervisor) answerRemove(_ context.Context, peer control.Peer, req cont
 	return s.touch(peer, req, func(j *job, _ *control.Touched) { s.remove(j.id) })
 }
 
-// answerFire activates jobs without an event of their source's having happened. None is activated unless all can be.
-func (s *Supervisor) answerFire(_ context.Context, peer control.Peer, req control.Request) control.Reply {
-	var err error
-	reply := s.withJobs(peer, req, func(jobs []*job) any {
-		if err = s.fireable(jobs); err != nil {
-			return nil
-		}
-		fired := make([]control.Touched, len(jobs))
-		for i, j := range jobs {
-			reg := s.jobs.registration(j)
-			e := s.NewEvent(reg.spec.Source.Type())
-			s.activate(j, reg, e)
-			fired[i] = control.Touched{ID: j.id, Job: reg.name(), Event: e.ID}
-		}
-		return fired
-	})
-	if err != nil {
-		return refusal(req.Op, err)
-	}
-	return reply
-}
-
-func (s *Supervisor) fireable(jobs []*job) error {
-	ids := make([]aem.JobID, len(jobs))
-	for i, j := range jobs {
-		reg := s.jobs.registration(j)
-		if source.BringsSocket(reg.spec.Source.Type()) {
-			return control.Errorf(syscall.EINVAL, "fire: %s wants a connection, which only a client can make", reg.name())
-		}
-		ids[i] = j.id
-	}
-	return s.roomFor(ids, func(*registration) bool { return true })
-}
-
 // waiter waits for the fates of one event.
 type waiter struct {
 	left  int
@@ -406,11 +372,16 @@ func (s *Supervisor) Emit(ctx context.Context, topic string, data []byte) (contr
 	return s.publishAndWait(ctx, control.Peer{}, control.Request{Op: control.OpEmit, Topic: topic, Data: data, Wait: true})
 }
 
-func (s *Supervisor) publishAndWait(ctx context.Context, peer control.Peer, req control.Request) (emitted control.Emitted, err error) {
+func (s *Supervisor) publishAndWait(ctx context.Context, peer control.Peer, req control.Request) (control.Emitted, error) {
+	return s.fates(ctx, req.Op, req.Wait, func(w *waiter) (control.Emitted, error) { return s.emit(peer, req, w) })
+}
+
+// fates has an event made on the loop, and waits for its fates, if they are wanted.
+func (s *Supervisor) fates(ctx context.Context, op control.Op, wanted bool, detect func(w *waiter) (control.Emitted, error)) (emitted control.Emitted, err error) {
 	w := &waiter{done: make(chan struct{})}
 	err = errStopping
-	s.ask(func() { emitted, err = s.emit(peer, req, w) })
-	if err != nil || !req.Wait {
+	s.ask(func() { emitted, err = detect(w) })
+	if err != nil || !wanted {
 		return emitted, err
 	}
 	select {
@@ -419,7 +390,7 @@ func (s *Supervisor) publishAndWait(ctx context.Context, peer control.Peer, req 
 		return emitted, nil
 	case <-ctx.Done():
 		s.Post(func() { delete(s.waiters, emitted.ID) })
-		return emitted, control.Errorf(syscall.ETIMEDOUT, "emit: the fate of event %s is open", emitted.ID)
+		return emitted, control.Errorf(syscall.ETIMEDOUT, "%v: the fate of event %s is open", op, emitted.ID)
 	}
 }
 

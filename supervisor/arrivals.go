@@ -45,6 +45,9 @@ func (s *Supervisor) shed(j *job, reg *registration, e *aem.Event) {
 	c := &aem.Completion{Outcome: aem.Shed, Exit: -1}
 	s.note("shed", j.id, reg, e, nil, c)
 	s.tell(e.ID, c, reg.name)
+	if reg.had(j) {
+		s.endJob(j, reg)
+	}
 	dismiss(e, c)
 }
 

@@ -97,14 +97,28 @@ func (s *Supervisor) end(j *job, reg *registration, a *aem.Activation, c *aem.Co
 	case aem.Shed:
 		s.jobs.rest(j).shed += n
 	}
-	if reg.spec.Once {
-		s.stop(j.id)
-		j.move(toEnd, 0)
+	if reg.spec.Once || reg.had(j) {
+		s.endJob(j, reg)
 	}
 	s.note(c.Outcome.String(), j.id, reg, a.Event, a, c)
 	s.tell(a.Event.ID, c, reg.name)
 	s.tellJoined(a, c, reg.name)
 	s.leave(reg.app, reg.counted, a, c)
+}
+
+// had reports whether a job has had all that it is to have.
+func (r *registration) had(j *job) bool { return r.spec.Most > 0 && j.detected >= r.spec.Most }
+
+// endJob ends a job that has had all: one that counts, when everything has its fate.
+func (s *Supervisor) endJob(j *job, reg *registration) {
+	if reg.had(j) && j.waiting+j.running > 0 {
+		return
+	}
+	s.stop(j.id)
+	j.move(toEnd, 0)
+	if f := s.options.Ended; f != nil {
+		f(nil)
+	}
 }
 
 // leave takes an activation out of its app's counts, and ends it. What its event came from may detect the next one.
@@ -269,6 +283,9 @@ func (s *Supervisor) AgentTrouble(p *executor.Pool, err error, down bool) {
 		s.log.Error("no agent", "app", app.spec.Name, "handler", p.Spec().Name, "err", err)
 		s.notifyAgents(p, err)
 		s.runs(app)
+		if f := s.options.Ended; f != nil {
+			f(err)
+		}
 	} else {
 		s.Wake(p)
 	}

@@ -11,9 +11,8 @@ import (
 // inbox is how everybody else reaches the loop. It is bounded by its senders: each lane, thread, client and server
 // has at most what it waits for in it.
 type inbox struct {
-	bell int // eventfd, rung by the first of a batch
-
-	mu    sync.Mutex // guards calls
+	mu    sync.Mutex // guards what follows
+	bell  int        // eventfd, rung by the first of a batch; 0: the loop has ended
 	calls []func()
 
 	taken []func() // belongs to the loop: the batch that is being done
@@ -28,8 +27,11 @@ func (b *inbox) open(p *source.Poller) (err error) {
 }
 
 func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.bell != 0 {
 		sys.Close(b.bell)
+		b.bell = 0
 	}
 }
 
@@ -37,7 +39,7 @@ func (b *inbox) put(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls = append(b.calls, f)
-	if len(b.calls) == 1 {
+	if len(b.calls) == 1 && b.bell != 0 {
 		sys.EventfdAdd(b.bell) //nolint:errcheck // its counter cannot be full
 	}
 }

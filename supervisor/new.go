@@ -134,7 +134,7 @@ func (s *Supervisor) openState() (err error) {
 	if s.denials, err = openDenials(s.poller, s.log, s.options.Observer); err != nil {
 		return err
 	}
-	s.scribe, err = executor.NewScribe(s.log)
+	s.scribe, err = executor.NewScribe(s.log, s.options.Foreground)
 	return err
 }
 

@@ -26,6 +26,10 @@ type Options struct {
 	// subreaper, and is closed to other processes' eyes.
 	Whole bool
 
+	// Foreground has handlers write to our own standard output and error, instead of to the log.
+	Foreground bool
+	// Ended is called on the loop when a job has ended by itself; with an error, when a handler has no agent.
+	Ended func(err error)
 	// Ready is called on the loop when everything that is to be started has been; path is that of the control socket.
 	Ready func(jobs, apps int, path string)
 	// Functions are the Go functions that callbacks and threads may name beside the built-in ones.
@@ -80,6 +84,7 @@ type Registration struct {
 	Priority aem.Priority
 	Start    bool
 	Once     bool
+	Most     uint64 // arrivals that each job detects, and then it ends; 0: any number
 	Full     Full
 	Arrivals Arrivals
 	Expire   time.Duration // not run after waiting so long; 0: never too late

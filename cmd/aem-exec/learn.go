@@ -62,7 +62,7 @@ func (p *program) learn(l *learner, target string, command []string) error {
 	}
 	e := &errand{change: l.change}
 	if len(command) > 0 {
-		e.do = func(ctx context.Context, dir string) error {
+		e.do = func(ctx context.Context, _ *supervisor.Supervisor, dir string) error {
 			c := exec.CommandContext(ctx, command[0], command[1:]...)
 			c.Env = append(os.Environ(), "AEM_RUNTIME_DIR="+dir)
 			c.Stdin, c.Stdout, c.Stderr = p.in, p.err, p.err // standard output is the profile's

@@ -8,7 +8,6 @@ import (
 
 // The verbs that are reserved. They are refused, and not shown.
 var (
-	laterVerbs     = []string{"try"}
 	laterCtlVerbs  = []string{"filter", "reload"}
 	laterStopFlags = []string{"close"}
 )

@@ -38,8 +38,7 @@ func (p *program) root() *cobra.Command {
 		Short:         "Run handlers when events happen",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}, p.runVerb(), p.checkVerb(), p.emitVerb(), p.ctlVerb(), p.sourcesVerb(), p.explainVerb(), p.policyVerb(), p.genVerb(), p.versionVerb())
-	root.AddCommand(p.reserved(laterVerbs)...)
+	}, p.runVerb(), p.checkVerb(), p.emitVerb(), p.ctlVerb(), p.sourcesVerb(), p.explainVerb(), p.tryVerb(), p.policyVerb(), p.genVerb(), p.versionVerb())
 	flags := root.PersistentFlags()
 	flags.StringVarP(&p.configFile, "config", "c", "", "configuration `FILE` (run, check: default ./aem.toml, then /etc/aem/aem.toml)")
 	flags.StringVar(&p.runtimeDir, "runtime-dir", "", "`DIR` of control.sock")

@@ -26,8 +26,12 @@ func (p *program) runVerb() *cobra.Command {
 
 // errand is what a supervisor is run for, where that is not its events.
 type errand struct {
-	change func(*supervisor.Options) error                    // of what the file says; nil: nothing
-	do     func(ctx context.Context, runtimeDir string) error // when it is ready, and then it ends; nil: it runs until a signal
+	file   *config.File                    // what it is told; nil: the file of -c
+	alone  bool                            // without a control socket, and without anything that outlives it
+	change func(*supervisor.Options) error // of what the file says; nil: nothing
+	says   string                          // when it is ready; "": how much it has
+	// do is done when it is ready, and then it ends; nil: it runs until a signal.
+	do func(ctx context.Context, s *supervisor.Supervisor, runtimeDir string) error
 }
 
 func (p *program) run(e *errand) error {
@@ -40,7 +44,10 @@ func (p *program) run(e *errand) error {
 	defer signal.Stop(signals)
 	defer signal.Stop(broken)
 
-	file, err := p.load()
+	file, err := e.file, error(nil)
+	if file == nil {
+		file, err = p.load()
+	}
 	if err != nil {
 		return err
 	}
@@ -53,7 +60,9 @@ func (p *program) run(e *errand) error {
 			return err
 		}
 	}
-	if o.RuntimeDir, o.StateDir, err = p.directories(o.RuntimeDir, o.StateDir); err != nil {
+	if e.alone {
+		o.RuntimeDir, o.StateDir = "", ""
+	} else if o.RuntimeDir, o.StateDir, err = p.directories(o.RuntimeDir, o.StateDir); err != nil {
 		return err
 	}
 	ready := make(chan readiness, 1)
@@ -65,12 +74,12 @@ func (p *program) run(e *errand) error {
 	if err != nil {
 		return p.complainOfHost(file, err)
 	}
-	return p.supervise(s, signals, ready, func(ctx context.Context) error {
+	return p.supervise(s, signals, ready, e.says, func(ctx context.Context) error {
 		if e.do == nil {
 			<-ctx.Done()
 			return nil
 		}
-		return e.do(ctx, o.RuntimeDir)
+		return e.do(ctx, s, o.RuntimeDir)
 	})
 }
 
@@ -82,7 +91,7 @@ type readiness struct {
 
 // supervise runs until the supervisor has ended: the first signal to stop, or the end of what it is run for, ends its
 // context; the second signal kills.
-func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, ready <-chan readiness, do func(context.Context) error) error {
+func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, ready <-chan readiness, says string, do func(context.Context) error) error {
 	running, ended := context.WithCancel(context.Background())
 	ctx, stop := context.WithCancel(running)
 	words := newSpeaker(p.err)
@@ -90,7 +99,7 @@ func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, 
 	var helpers sync.WaitGroup
 	var errand error
 	helpers.Go(func() {
-		if p.announce(running, ready, words) {
+		if p.announce(running, ready, words, says) {
 			errand = do(ctx)
 			stop()
 		}
@@ -104,10 +113,13 @@ func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, 
 }
 
 // announce tells the user and systemd that everything has started. It reports whether it has, before ctx ended.
-func (p *program) announce(ctx context.Context, ready <-chan readiness, words *speaker) bool {
+func (p *program) announce(ctx context.Context, ready <-chan readiness, words *speaker, says string) bool {
 	select {
 	case r := <-ready:
-		words.say("ready: %s, %s, control %s", count(r.jobs, "job"), count(r.apps, "app"), r.socket)
+		if says == "" {
+			says = fmt.Sprintf("ready: %s, %s, control %s", count(r.jobs, "job"), count(r.apps, "app"), r.socket)
+		}
+		words.say("%s", says)
 		p.notify(notifyReady)
 		return true
 	case <-ctx.Done():

@@ -48,7 +48,7 @@ func TestReady(t *testing.T) {
 	ready := make(chan readiness, 1)
 	ready <- readiness{4, 1, "/run/aem/control.sock"}
 	words := newSpeaker(&errs)
-	(&program{}).announce(t.Context(), ready, words)
+	(&program{}).announce(t.Context(), ready, words, "")
 	words.close()
 	if want := "ready: 4 jobs, 1 app, control /run/aem/control.sock\n"; errs.String() != want {
 		t.Errorf("said %q, want %q", errs.String(), want)
