@@ -33,7 +33,7 @@ func (p *process) spawn(m *spawn.Maker) error {
 	if err != nil {
 		return err
 	}
-	child, err := m.Spawn(p.crew.plan, v)
+	child, err := p.crew.spawn(m, v)
 	if errors.Is(err, syscall.E2BIG) {
 		err = &unfitError{err}
 	}
@@ -48,6 +48,36 @@ func (p *process) spawn(m *spawn.Maker) error {
 	}
 	p.pid, p.pidfd, p.inner = child.PID, child.PIDFD, child.Inner
 	return p.record()
+}
+
+// spawn makes a process. Where somebody has ended the app's namespaces, and with them all that was in them, they are made
+// anew, once.
+func (c *processes) spawn(m *spawn.Maker, v spawn.Vars) (spawn.Child, error) {
+	child, err := c.spawnHere(m, v)
+	if err == nil {
+		return child, nil
+	}
+	renewed, failed := m.Renew()
+	switch {
+	case failed != nil:
+		return child, errors.Join(err, failed)
+	case !renewed:
+		return child, err
+	}
+	c.work.cells++
+	c.work.Log.Warn("made the app's namespaces anew: their init was ended from outside", "app", c.work.App)
+	return c.spawnHere(m, v)
+}
+
+// spawnHere makes a process in the namespaces that there are: what the plan has open in them must be of these.
+func (c *processes) spawnHere(m *spawn.Maker, v spawn.Vars) (spawn.Child, error) {
+	if c.cells != c.work.cells {
+		if err := c.compile(); err != nil {
+			return spawn.Child{}, err
+		}
+		c.cells = c.work.cells
+	}
+	return m.Spawn(c.plan, v)
 }
 
 // errNoRoom says that the app is at its limit of processes and threads, which a process that joins is not asked about.

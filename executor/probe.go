@@ -21,9 +21,9 @@ func (w *Workplace) ProbeDirect() error {
 		return nil
 	}
 	spec := Spec{Exec: []string{probed, "60"}, Dir: "/", Umask: -1}
-	plan, err := spawn.Compile((&processes{pool: &Pool{spec: spec}, work: &Workplace{
+	plan, err := spawn.Compile((&processes{path: probed, pool: &Pool{spec: spec}, work: &Workplace{
 		Account: w.Account, Keep: w.Keep, UserNamespace: w.UserNamespace,
-	}}).spawnSpec(probed))
+	}}).spawnSpec())
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,10 @@ import (
 type processes struct {
 	pool    *Pool
 	work    *Workplace
+	path    string // of the program
 	plan    *spawn.Plan
 	ruleset int // of Landlock, that the plan names; 0: none
+	cells   int // how often the app's namespaces had been made anew when the plan was made
 
 	refused chan error      // what the rehearsal found
 	births  []sys.SchedAttr // how a process is scheduled that is made for its event, by level
@@ -69,14 +71,11 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 		}
 		c.argv = append(c.argv, t)
 	}
-	path, err := FindProgram(p.spec.Exec[0], p.spec.path())
-	if err != nil {
+	var err error
+	if c.path, err = FindProgram(p.spec.Exec[0], p.spec.path()); err != nil {
 		return nil, err
 	}
-	if c.ruleset, err = w.OpenRuleset(path); err != nil {
-		return nil, err
-	}
-	if c.plan, err = spawn.Compile(c.spawnSpec(path)); err == nil {
+	if err = c.compile(); err == nil {
 		err = c.levels()
 	}
 	if err == nil {
@@ -88,6 +87,18 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 	}
 	w.Places.open(c)
 	return c, nil
+}
+
+// compile makes the plan of all processes of the handler. Paths are where the app's namespaces have them.
+func (c *processes) compile() (err error) {
+	if c.ruleset > 0 {
+		sys.Close(c.ruleset)
+	}
+	if c.ruleset, err = c.work.OpenRuleset(c.path); err != nil {
+		return err
+	}
+	c.plan, err = spawn.Compile(c.spawnSpec())
+	return err
 }
 
 // rehearse begins to find out what this host refuses of what the handler's processes are made under; Pool.Rehearsed waits
@@ -102,9 +113,9 @@ func (c *processes) rehearse() error {
 }
 
 // spawnSpec is what all processes of the handler are made under. Only what would change something is asked for.
-func (c *processes) spawnSpec(path string) spawn.Spec {
+func (c *processes) spawnSpec() spawn.Spec {
 	s := spawn.Spec{
-		Path: path, Dir: c.pool.spec.Dir, Umask: c.pool.spec.Umask,
+		Path: c.path, Dir: c.pool.spec.Dir, Umask: c.pool.spec.Umask,
 		DropCaps: true, KeepCaps: c.work.Keep, UserNamespace: c.work.UserNamespace, NoNewPrivs: true, Ruleset: c.ruleset,
 		Filter: c.work.Filter, Shield: c.work.Group.LimitsMemory(), Scheduling: c.pool.spec.Scheduling.ofProcess(),
 	}

@@ -32,6 +32,7 @@ type Workplace struct {
 	UserNamespace bool        // it has one of its own
 	Keep          uint64      // capabilities, bit n is capability n
 	Reach         policy.Reach
+	cells         int // how often they were made anew: the lane's
 
 	Census *Census // nil where a cgroup keeps the processes together
 

@@ -9,8 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
 	"github.com/aem-exec/aem-exec/policy"
 )
@@ -147,6 +150,45 @@ func nestedAttempts(t *testing.T, want string) []attempt {
 		all = append(all, attempt{"nest cgroup:cpu cpu.cfs_quota_us=-1", want})
 	}
 	return all
+}
+
+// TestNamespacesAreMadeAnew has somebody end the init of an app's namespaces: the processes in them end with it, those
+// that come find new ones, and every event has its fate.
+func TestNamespacesAreMadeAnew(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	for _, life := range []executor.Life{executor.Cold, executor.Resident} {
+		t.Run(string(life), func(t *testing.T) {
+			a := probing(t, policy.Confinement{Paths: &policy.Paths{Read: append(libraries(), "/proc", "/sys")}})
+			a.Handlers[0].Life, a.Handlers[0].Size = life, 1
+			a.Limits.PIDs = 100
+			r := startRun(t, nil, a)
+			kept := []attempt{{"see 1", "aem-exec: namespaces of a "}, {"status NoNewPrivs", "1"}, {"read /etc/passwd", "permission denied"},
+				{"remount /", "operation not permitted"}}
+			for range 2 {
+				r.attempts(append(kept, r.limitAttempts("read-only file system")...)...)
+				init := r.apps[0].work.Cell.PID()
+				if err := syscall.Kill(init, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				for r.apps[0].work.Cell.PID() == init && !dead(init) { // it ends when all that it held have
+					time.Sleep(time.Millisecond)
+				}
+				r.attempts(kept...)
+				if now := r.apps[0].work.Cell.PID(); now == init {
+					t.Errorf("the init is %d still", now)
+				}
+			}
+			if n := strings.Count(r.logs.String(), "made the app's namespaces anew: their init was ended from outside"); n != 2 {
+				t.Errorf("it is said %d times", n)
+			}
+		})
+	}
+}
+
+// dead reports whether a process has ended, whoever has still to wait for it.
+func dead(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
 // TestConfinement looks from inside at what keys of the policy give and take.

@@ -1,11 +1,13 @@
 package spawn
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,45 +31,76 @@ type CellSpec struct {
 // spares signals. Orphans go to the init, and the kernel reaps them, because it ignores SIGCHLD.
 type Cell struct {
 	spec  CellSpec
-	init  Child
+	enter uint64 // what a process of the lane has to enter itself: all but the pid namespace
+	init  Child  // the lane's, as what follows; PID 0: there is none
 	life  int    // the writing end of a pipe that the init reads
 	root  int    // the root directory
-	enter uint64 // what a process of the lane has to enter itself: all but the pid namespace
+	pid   atomic.Int64
 }
 
 // Enclose makes a cell and puts into it what is made on the lane from here on. The lane's owner closes it, after the
 // lane; the lane is good for nothing when Enclose fails.
 func (m *Maker) Enclose(s CellSpec) (*Cell, error) {
 	c := &Cell{spec: s, life: -1, root: -1, enter: s.Namespaces &^ sys.CLONE_NEWPID}
+	if err := m.open(c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// open makes the namespaces of a cell, and puts the lane into it.
+func (m *Maker) open(c *Cell) error {
 	err := m.startInit(c)
 	if err == nil {
 		c.root, err = sys.OpenDirectory(c.proc("root"))
 	}
-	if err == nil && s.Namespaces&sys.CLONE_NEWUSER != 0 {
+	if err == nil && c.spec.Namespaces&sys.CLONE_NEWUSER != 0 {
 		err = c.mapUsers()
 	}
+	m.list.cell = c
 	if err == nil {
-		m.list.cell = c
 		err = m.furnish(c)
 	}
 	if err != nil {
-		m.list.cell = nil
 		c.Close() //nolint:errcheck // there is an error already
-		return nil, fmt.Errorf("make namespaces: %w", err)
+		return fmt.Errorf("make namespaces: %w", err)
 	}
-	return c, nil
+	return nil
 }
+
+// Renew makes the namespaces of the lane's cell anew when somebody has ended their init, and reports whether it did. What
+// was opened in the old ones, as files of its /proc, is of no use in the new. When it fails the lane makes no process, and
+// Renew may be tried again.
+func (m *Maker) Renew() (renewed bool, err error) {
+	c := m.list.cell
+	if c == nil || !c.Ended() {
+		return false, nil
+	}
+	if err := errors.Join(c.Close(), m.leavePIDs()); err != nil {
+		return false, fmt.Errorf("end namespaces: %w", err)
+	}
+	m.list.cell = nil // the init is made outside
+	err = m.open(c)
+	m.list.cell = c
+	return err == nil, err
+}
+
+// errNoCell says that the lane's cell has ended and could not be made anew.
+var errNoCell = errors.New("make process: there are no namespaces to make it in")
 
 // Has reports whether the cell has all of these namespaces; no cell has none.
 func (c *Cell) Has(namespaces uint64) bool {
 	return c != nil && c.spec.Namespaces&namespaces == namespaces
 }
 
-// PID is the init's number.
-func (c *Cell) PID() int { return c.init.PID }
+// PID is the init's number. It may be called from anywhere, as Orphans and KillOrphan.
+func (c *Cell) PID() int { return int(c.pid.Load()) }
 
 // Ended reports whether the init is gone, and with it the pid namespace: nothing can be made in it any more.
 func (c *Cell) Ended() bool {
+	if c.init.PID == 0 {
+		return true
+	}
 	_, ended, err := sys.PeekExit(c.init.PIDFD)
 	return ended || err != nil
 }
@@ -75,9 +108,9 @@ func (c *Cell) Ended() bool {
 // Root is a descriptor of the root directory, as the cell's processes see it.
 func (c *Cell) Root() int { return c.root }
 
-// Orphans are the processes in the cell whose parents have ended. It may be called from anywhere, as KillOrphan.
+// Orphans are the processes in the cell whose parents have ended.
 func (c *Cell) Orphans() []int {
-	text, _ := os.ReadFile(c.proc("task/" + strconv.Itoa(c.init.PID) + "/children"))
+	text, _ := os.ReadFile(c.proc("task/" + strconv.Itoa(c.PID()) + "/children"))
 	var pids []int
 	for field := range strings.FieldsSeq(string(text)) {
 		if pid, err := strconv.Atoi(field); err == nil {
@@ -99,7 +132,7 @@ func (c *Cell) KillOrphan(pid int) {
 	}
 }
 
-func (c *Cell) proc(name string) string { return "/proc/" + strconv.Itoa(c.init.PID) + "/" + name }
+func (c *Cell) proc(name string) string { return "/proc/" + strconv.Itoa(c.PID()) + "/" + name }
 
 // Close ends the init and all that is left in its pid namespace. Processes that we have made are to be reaped before:
 // the end of a pid namespace waits for them (kernel/pid_namespace.c, zap_pid_ns_processes).
@@ -112,10 +145,15 @@ func (c *Cell) Close() error {
 			sys.Close(fd)
 		}
 	}
+	c.root, c.life = -1, -1
 	if c.init.PID == 0 {
 		return nil
 	}
-	defer sys.Close(c.init.PIDFD)
+	defer func() {
+		sys.Close(c.init.PIDFD)
+		c.init = Child{}
+		c.pid.Store(0)
+	}()
 	for deadline := time.Now().Add(endsWithin); ; time.Sleep(time.Millisecond) {
 		_, ended, err := sys.WaitPIDFD(c.init.PIDFD, true)
 		if ended || err != nil {
@@ -154,6 +192,7 @@ func (m *Maker) startInit(c *Cell) error {
 		l.add("rt_sigaction", sys.SYS_RT_SIGACTION, uintptr(sys.SIGCHLD), address(&ignore), 0, sys.SigsetSize)
 		l.add("execveat", sys.SYS_EXECVEAT, uintptr(l.slots+1), address(&noPath[0]), address(&l.argv[0]), address(&l.envp[0]), sys.AT_EMPTY_PATH)
 	})
+	c.pid.Store(int64(c.init.PID))
 	return err
 }
 
@@ -181,6 +220,9 @@ func (c *Cell) mapUsers() error {
 // enterPIDs puts what the lane's thread makes into the pid namespace: once for each thread that the lane has had.
 func (m *Maker) enterPIDs() error {
 	c := m.list.cell
+	if c != nil && c.init.PID == 0 {
+		return errNoCell
+	}
 	if m.entered || !c.Has(sys.CLONE_NEWPID) {
 		return nil
 	}
@@ -188,6 +230,24 @@ func (m *Maker) enterPIDs() error {
 		return &StepError{Step: "setns", Errno: errnoOf(err)}
 	}
 	m.entered = true
+	return nil
+}
+
+// leavePIDs has the lane's thread make processes where it is itself again: in a pid namespace that has ended none can be
+// made, and no other one beneath it.
+func (m *Maker) leavePIDs() error {
+	if !m.entered {
+		return nil
+	}
+	self, err := sys.PidfdOpen(os.Getpid())
+	if err != nil {
+		return err
+	}
+	defer sys.Close(self)
+	if err := sys.Setns(self, sys.CLONE_NEWPID); err != nil {
+		return os.NewSyscallError("setns", err)
+	}
+	m.entered = false
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -43,6 +44,16 @@ func (l *Lane) enclose(s CellSpec) (cell *Cell, err error) {
 	})
 	<-done
 	return cell, err
+}
+
+func (l *Lane) renew() (renewed bool, err error) {
+	done := make(chan struct{})
+	l.Submit(func(m *Maker) {
+		renewed, err = m.Renew()
+		close(done)
+	})
+	<-done
+	return renewed, err
 }
 
 const everyNamespace = sys.CLONE_NEWNS | sys.CLONE_NEWPID | sys.CLONE_NEWNET | sys.CLONE_NEWIPC | sys.CLONE_NEWUTS | sys.CLONE_NEWUSER
@@ -169,9 +180,7 @@ func TestOrphansInACellAreReaped(t *testing.T) {
 		t.Error("the init ended")
 	}
 	left := cell.Orphans()[0]
-	closed := *cell
-	*cell = Cell{life: -1, root: -1} // the test's end closes nothing twice
-	if err := closed.Close(); err != nil {
+	if err := cell.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := syscall.Kill(left, 0); err != syscall.ESRCH {
@@ -192,18 +201,77 @@ func TestInitCannotBeEndedFromInside(t *testing.T) {
 	}
 }
 
-// TestSpawnSaysThatTheInitIsGone ends it from outside.
-func TestSpawnSaysThatTheInitIsGone(t *testing.T) {
+// TestCellIsRenewed ends its init from outside: nothing can be made in it, until it is renewed.
+func TestCellIsRenewed(t *testing.T) {
 	aemtest.Require(t, aemtest.Root)
-	lane, cell := enclose(t, CellSpec{Namespaces: sys.CLONE_NEWPID})
+	for name, namespaces := range map[string]uint64{"pid": sys.CLONE_NEWPID, "mount": sys.CLONE_NEWNS, "every one": everyNamespace} {
+		t.Run(name, func(t *testing.T) {
+			lane, cell := enclose(t, CellSpec{Namespaces: namespaces, UIDs: []uint32{0}, GIDs: []uint32{0}})
+			links := `[ "$(readlink /proc/self/ns/pid /proc/self/ns/mnt)" = "$OURS" ] || echo other`
+			ours := ""
+			for _, n := range []string{"pid", "mnt"} {
+				link, err := os.Readlink("/proc/self/ns/" + n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ours += link + "\n"
+			}
+			for range 2 {
+				if renewed, err := lane.renew(); renewed || err != nil {
+					t.Errorf("one that is there was renewed: %t, %v", renewed, err)
+				}
+				if err := sys.PidfdSendSignal(cell.init.PIDFD, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				for deadline := time.Now().Add(20 * time.Second); !cell.Ended() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+				}
+				spec, vars := shell(links)
+				vars.Env = append(vars.Env, "OURS="+strings.TrimSpace(ours))
+				if made := <-lane.start(t, spec, vars); made.err == nil || !strings.Contains(made.err.Error(), "their init was ended from outside") {
+					t.Errorf("got error %v", made.err)
+				}
+				if renewed, err := lane.renew(); !renewed || err != nil {
+					t.Fatalf("renewed: %t, %v", renewed, err)
+				}
+				if got := output(t, lane, spec, vars); got != "other" {
+					t.Errorf("it is in our namespaces: %s", got)
+				}
+			}
+		})
+	}
+}
+
+// TestCellThatCannotBeRenewed has nothing made outside of it.
+func TestCellThatCannotBeRenewed(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	writable := t.TempDir()
+	lane, cell := enclose(t, CellSpec{Namespaces: sys.CLONE_NEWNS | sys.CLONE_NEWPID, ReadOnly: true, Writable: []string{writable}})
+	if err := os.Remove(writable); err != nil {
+		t.Fatal(err)
+	}
 	if err := sys.PidfdSendSignal(cell.init.PIDFD, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); !cell.Ended() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 	}
-	spec, vars := shell("exit 0")
-	if made := <-lane.start(t, spec, vars); made.err == nil || !strings.Contains(made.err.Error(), "their init was ended from outside") {
-		t.Errorf("got error %v", made.err)
+	for range 2 {
+		if renewed, err := lane.renew(); renewed || err == nil || !strings.Contains(err.Error(), "no such file or directory") {
+			t.Errorf("renewed: %t, %v", renewed, err)
+		}
+		spec, vars := shell("exit 0")
+		if made := <-lane.start(t, spec, vars); !errors.Is(made.err, errNoCell) {
+			t.Errorf("got error %v", made.err)
+		}
+	}
+	if err := os.Mkdir(writable, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if renewed, err := lane.renew(); !renewed || err != nil {
+		t.Errorf("renewed: %t, %v", renewed, err)
+	}
+	spec, vars := shell("(: >" + writable + "/file) && echo written; (: >/etc/file) 2>/dev/null || echo kept")
+	if got := output(t, lane, spec, vars); got != "written\nkept" {
+		t.Errorf("got %s", got)
 	}
 }
 
