@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -67,9 +68,45 @@ func parseCPUs(list string) (found []int, ok bool) {
 // ioClasses are the classes of man 2 ioprio_set, by their names of ionice(1).
 var ioClasses = map[string]int{"realtime": 1, "best-effort": 2, "idle": 3}
 
+// The form of man 2 ioprio_set, linux/ioprio.h.
+const ioClassShift = 13
+
+// IOPriorityText is a priority at block devices as the file has it, "" where none is set.
+func IOPriorityText(priority int) string {
+	for name, class := range ioClasses {
+		if class != priority>>ioClassShift {
+			continue
+		}
+		if name == "idle" {
+			return name
+		}
+		return fmt.Sprintf("%s:%d", name, priority&(1<<ioClassShift-1))
+	}
+	return ""
+}
+
+// CPUsText is a list of CPUs in the form that the kernel has for it.
+func CPUsText(list []int) string {
+	list = slices.Compact(slices.Sorted(slices.Values(list)))
+	var parts []string
+	for i := 0; i < len(list); {
+		j := i
+		for j+1 < len(list) && list[j+1] == list[j]+1 {
+			j++
+		}
+		part := strconv.Itoa(list[i])
+		if j > i {
+			part += "-" + strconv.Itoa(list[j])
+		}
+		parts = append(parts, part)
+		i = j + 1
+	}
+	return strings.Join(parts, ",")
+}
+
 // ioPriority is a class and, but for idle, a level in it: 0 is the most urgent, 4 where none is given.
 func ioPriority(p *int) kind {
-	const classShift, levels, levelDefault = 13, 8, 4 // linux/ioprio.h
+	const levels, levelDefault = 8, 4
 	var word string
 	k := text(&word)
 	k.name, k.schema = "idle, best-effort:0 to 7, realtime:0 to 7", object{"type": "string", "pattern": "^(idle|(best-effort|realtime)(:[0-7])?)$"}
@@ -86,7 +123,7 @@ func ioPriority(p *int) kind {
 		if class == "idle" {
 			n = 0
 		}
-		*p = ioClasses[class]<<classShift | int(n)
+		*p = ioClasses[class]<<ioClassShift | int(n)
 		return nil
 	})
 }

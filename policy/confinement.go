@@ -48,18 +48,25 @@ func Namespaces() []Namespace { return []Namespace{"mount", "pid", "net", "ipc",
 // leaves its cgroup, and ends processes of the host.
 func RootNamespaces() []Namespace { return []Namespace{"mount", "pid"} }
 
-// Flags are the namespaces as clone3 takes them; root says that the app's processes run as root, and may be given some
-// that the app did not name.
-func (c *Confinement) Flags(root bool) (flags uint64) {
-	kinds := c.Namespaces
-	if kinds == nil && root {
-		kinds = RootNamespaces()
+// Kinds are the kinds of namespaces that the app's processes have for themselves; root says that they run as root, and may
+// have some that the app did not name.
+func (c *Confinement) Kinds(root bool) (kinds []Namespace) {
+	asked := c.Namespaces
+	if asked == nil && root {
+		asked = RootNamespaces()
 	}
+	for _, n := range Namespaces() {
+		if slices.Contains(asked, n) || n == "mount" && c.ReadOnly {
+			kinds = append(kinds, n)
+		}
+	}
+	return kinds
+}
+
+// Flags are kinds of namespaces as clone3 takes them.
+func Flags(kinds []Namespace) (flags uint64) {
 	for _, n := range kinds {
 		flags |= namespaces[n]
-	}
-	if c.ReadOnly {
-		flags |= sys.CLONE_NEWNS
 	}
 	return flags
 }
@@ -80,13 +87,13 @@ func ParseCapability(name string) (Capabilities, error) {
 	return 0, fmt.Errorf("%q is no capability", name)
 }
 
-// String lists the names.
-func (c Capabilities) String() string {
-	var names []string
+// Names are the names of the set's capabilities.
+func (c Capabilities) Names() []string {
+	names := []string{}
 	for n := range 64 {
 		if c&(1<<n) != 0 {
 			names = append(names, sys.CapabilityName(n))
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
 }

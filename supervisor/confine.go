@@ -11,15 +11,41 @@ import (
 	"github.com/aem-exec/aem-exec/policy"
 )
 
+// Confined is what processes of the app are kept in that run as a user: its confinement, with what is so where that says
+// nothing, and whether they are kept from mounting, too. A process of root could mount cgroups again where it may write
+// them, in a user namespace that it makes itself.
+func (a *App) Confined(uid uint32) (c policy.Confinement, shut bool) {
+	c = a.Confinement
+	c.Namespaces, c.Signals = c.Kinds(uid == 0), a.signals(uid)
+	sysAdmin, _ := policy.ParseCapability("sys_admin")
+	return c, uid == 0 && slices.Contains(c.Namespaces, "mount") && c.Capabilities&sysAdmin == 0
+}
+
+// signals is whom the app's processes may signal. Those of the supervisor's own user could end it: without root, where
+// no namespace keeps them from it, they may not where the kernel can see to it.
+func (a *App) signals(uid uint32) policy.Signals {
+	switch own := int(uid) == os.Geteuid() && uid != 0; {
+	case a.Confinement.Signals != "":
+		return a.Confinement.Signals
+	case !own:
+		return policy.AnySignals
+	}
+	if abi, err := policy.LandlockABI(); err != nil || abi < policy.SignalsABI {
+		return policy.AnySignals
+	}
+	return policy.OwnSignals
+}
+
 // confine makes what the app's processes are kept in, and refuses what this host cannot keep.
 func (s *Supervisor) confine(a *app) error {
 	if !slices.ContainsFunc(a.spec.Handlers, func(h executor.Spec) bool { return h.Agent == executor.Process }) {
 		return nil
 	}
-	c, w := &a.spec.Confinement, a.work
-	flags := c.Flags(w.Account.UID == 0)
+	w := a.work
+	c, shut := a.spec.Confined(w.Account.UID)
+	flags := policy.Flags(c.Namespaces)
 	w.Keep, w.UserNamespace = uint64(c.Capabilities), flags&sys.CLONE_NEWUSER != 0
-	w.Reach = policy.Reach{Paths: c.Paths, Signals: signals(a), NoMounts: shut(a, flags)}
+	w.Reach = policy.Reach{Paths: c.Paths, Signals: c.Signals, NoMounts: shut}
 	if err := spawn.MayKeep(w.Keep, w.UserNamespace); err != nil {
 		return placed(err, "app", a.spec.Name, "policy.capabilities")
 	}
@@ -69,25 +95,6 @@ func (s *Supervisor) enclose(a *app, flags uint64) error {
 			"(give the app a user; or say namespaces = [], and its limits are advisory)", err)
 	}
 	return err
-}
-
-// shut reports whether the app's processes are to be kept from mounting. A process of root could mount cgroups again
-// where it may write them, in a user namespace that it makes itself.
-func shut(a *app, flags uint64) bool {
-	sysAdmin, _ := policy.ParseCapability("sys_admin")
-	return a.work.Account.UID == 0 && flags&sys.CLONE_NEWNS != 0 && a.spec.Confinement.Capabilities&sysAdmin == 0
-}
-
-// signals is whom the app's processes may signal. Those of the supervisor's own user could end it: without root, where
-// no namespace keeps them from it, they may not where the kernel can see to it.
-func signals(a *app) policy.Signals {
-	if own := int(a.work.Account.UID) == os.Geteuid() && os.Geteuid() != 0; a.spec.Confinement.Signals != "" || !own {
-		return a.spec.Confinement.Signals
-	}
-	if abi, err := policy.LandlockABI(); err != nil || abi < policy.SignalsABI {
-		return policy.AnySignals
-	}
-	return policy.OwnSignals
 }
 
 // reservation says what is left open by handlers that run as the supervisor's own user, "" when they do not.

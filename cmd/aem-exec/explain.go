@@ -1,15 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/aem-exec/aem-exec/config"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/limits"
 	"github.com/aem-exec/aem-exec/policy"
@@ -35,13 +32,32 @@ type explanation struct {
 	Start    bool           `json:"start"`
 	Once     bool           `json:"once"`
 	Full     string         `json:"full"`
+	Arrivals string         `json:"arrivals"`
+	Expire   string         `json:"expire,omitempty"`
+	Deadline string         `json:"deadline,omitempty"`
+	Silence  string         `json:"silence,omitempty"`
+	Filter   string         `json:"filter,omitempty"`
 	User     *userAbout     `json:"user"`   // null: no such user
 	Limits   map[string]any `json:"limits"` // those that are set, by key
 	Policy   policyBrief    `json:"policy"`
+	Kept     *keptAbout     `json:"confinement"`      // null: no such user
+	Boost    []string       `json:"boost"`            // what threads are raised to, the lowest first
+	OnError  string         `json:"on_error_default"` // where nobody answers
 	Handlers []handlerAbout `json:"handlers"`
 	Problems []string       `json:"problems"` // why it would not run here
 
 	order []string // of Limits
+}
+
+// keptAbout is what the app's processes are kept in, but for system calls, with what is so where the file says nothing.
+type keptAbout struct {
+	Capabilities []string `json:"capabilities"`
+	Namespaces   []string `json:"namespaces"`
+	Mounts       bool     `json:"mounts"` // whether they may mount, as far as the kernel lets them
+	ReadOnly     bool     `json:"read_only"`
+	Read         []string `json:"read"`  // paths; null: everywhere
+	Write        []string `json:"write"` // likewise
+	Signals      string   `json:"signals"`
 }
 
 // userAbout is who the app's processes run as.
@@ -59,32 +75,6 @@ type policyBrief struct {
 	Ready        string `json:"seccomp_ready,omitempty"`
 	Mode         string `json:"mode"`
 	Instructions int    `json:"instructions"` // of both filters
-}
-
-// handlerAbout is one handler. What an agent has no use for is left out.
-type handlerAbout struct {
-	Name        string            `json:"name"`
-	Agent       string            `json:"agent"`
-	Call        string            `json:"call,omitempty"`
-	Args        map[string]any    `json:"args,omitempty"`
-	Life        string            `json:"life,omitempty"`
-	Program     string            `json:"program,omitempty"`
-	Arguments   []string          `json:"arguments,omitempty"` // the program's name first, facts as {name}
-	Dir         string            `json:"dir,omitempty"`
-	Umask       string            `json:"umask,omitempty"`
-	Env         []string          `json:"env,omitempty"`
-	Variables   []string          `json:"variables,omitempty"` // names of those that differ from event to event
-	Handover    string            `json:"handover,omitempty"`
-	Descriptors map[string]string `json:"descriptors,omitempty"` // as "0" or "1-2"
-	Rlimits     map[string]string `json:"rlimits,omitempty"`
-	Size        int               `json:"size,omitempty"`
-	Concurrency int               `json:"concurrency"`
-	Timeout     string            `json:"timeout,omitempty"`
-	Success     string            `json:"success,omitempty"`
-	Retries     int               `json:"retries"`
-	Backoff     string            `json:"backoff,omitempty"`
-
-	open []executor.Descriptor
 }
 
 func (p *program) explain(target string) error {
@@ -131,7 +121,9 @@ func explainEvent(app *supervisor.App, event *supervisor.Registration) explanati
 	about, _ := source.TypeNamed(typ)
 	e := explanation{
 		Event: app.Name + "/" + event.Name, Type: typ, Facts: []string{}, Priority: int(event.Priority), Start: event.Start && app.Start,
-		Once: event.Once, Full: string(event.Full), Limits: map[string]any{}, Problems: []string{},
+		Once: event.Once, Full: string(event.Full), Arrivals: string(cmp.Or(event.Arrivals, supervisor.EachArrival)), Filter: event.Filter,
+		Expire: span(event.Expire), Deadline: span(event.Deadline), Silence: span(event.Silence),
+		Limits: map[string]any{}, Boost: aboutBoost(app.Boost), OnError: string(cmp.Or(app.OnError, supervisor.SkipError)), Problems: []string{},
 	}
 	for _, list := range [][]source.Field{source.Common, about.Facts} {
 		for _, f := range list {
@@ -139,7 +131,9 @@ func explainEvent(app *supervisor.App, event *supervisor.Registration) explanati
 		}
 	}
 	account, err := e.account(app)
-	e.problem(err)
+	if e.problem(err); err == nil {
+		e.Kept = aboutKept(app, account.UID)
+	}
 	e.limits(app)
 	e.problem(e.policy(app))
 	for _, name := range event.Handlers {
@@ -169,15 +163,64 @@ func (e *explanation) account(app *supervisor.App) (executor.Account, error) {
 	return executor.Account{Identity: id, Own: own}, err
 }
 
+// aboutKept is what processes of a user are kept in.
+func aboutKept(app *supervisor.App, uid uint32) *keptAbout {
+	c, shut := app.Confined(uid)
+	about := &keptAbout{Capabilities: c.Capabilities.Names(), Namespaces: []string{}, Mounts: !shut, ReadOnly: c.ReadOnly, Signals: string(c.Signals)}
+	for _, n := range c.Namespaces {
+		about.Namespaces = append(about.Namespaces, string(n))
+	}
+	if c.Paths != nil || c.ReadOnly {
+		about.Write = []string{}
+	}
+	if c.Paths != nil {
+		about.Read, about.Write = c.Paths.Read, append(about.Write, c.Paths.Write...)
+	}
+	return about
+}
+
+// aboutBoost is each level in words.
+func aboutBoost(levels executor.Boost) []string {
+	words := make([]string, len(levels))
+	for i, l := range levels {
+		parts := stated("nice", whole(l.Nice), "slice", span(l.Slice), "realtime", positive(l.Realtime))
+		words[i] = fmt.Sprintf("from %d", l.From)
+		for _, part := range parts {
+			words[i] += " " + strings.Join(part, " ")
+		}
+	}
+	return words
+}
+
 func (e *explanation) limits(app *supervisor.App) {
 	l := &app.Limits
-	for _, v := range append([]limits.Value{
-		{Limit: "jobs", Value: int64(l.Jobs)}, {Limit: "activations", Value: int64(l.Activations)},
-		{Limit: "queue_bytes", Value: l.QueueBytes}, {Limit: "priority_max", Value: int64(l.PriorityMax)},
-	}, l.Values()...) {
-		e.Limits[v.Limit] = v.Value
-		e.order = append(e.order, v.Limit+" "+v.Text())
+	add := func(values ...limits.Value) {
+		for _, v := range values {
+			e.Limits[v.Limit] = v.Value
+			e.order = append(e.order, v.Limit+" "+v.Text())
+		}
 	}
+	add(limits.Value{Limit: "jobs", Value: int64(l.Jobs)})
+	for _, of := range l.JobsOf {
+		add(limits.Value{Limit: fmt.Sprintf("jobs_of.%q", of.What), Value: int64(of.Most)})
+	}
+	add(limits.Value{Limit: "activations", Value: int64(l.Activations)})
+	for _, of := range l.ActivationsOf {
+		add(limits.Value{Limit: fmt.Sprintf("activations_of.%q", of.What), Value: int64(of.Most)})
+	}
+	add(limits.Value{Limit: "queue_bytes", Value: l.QueueBytes}, limits.Value{Limit: "priority_max", Value: int64(l.PriorityMax)})
+	if l.Processes > 0 {
+		add(limits.Value{Limit: "processes", Value: int64(l.Processes)})
+	}
+	list := func(name string, words []string) {
+		if len(words) > 0 {
+			add(limits.Value{Limit: name, Value: strings.Join(words, " ")})
+		}
+	}
+	list("types", l.Types)
+	list("agents", l.Agents)
+	add(l.Values()...)
+	list("on_missing", l.OnMissing)
 }
 
 func (e *explanation) policy(app *supervisor.App) error {
@@ -195,51 +238,4 @@ func (e *explanation) policy(app *supervisor.App) error {
 		}
 	}
 	return err
-}
-
-func explainHandler(h *executor.Spec, who executor.Account, facts []source.Field, second bool) (handlerAbout, error) {
-	about := handlerAbout{Name: h.Name, Agent: string(h.Agent), Call: h.Call, Args: h.Args, Concurrency: h.Concurrency, Retries: h.Retries}
-	if h.Agent != executor.Process {
-		return about, nil
-	}
-	e, err := h.Explain(who, facts, second)
-	if err != nil {
-		err = fmt.Errorf("handler %s: %w", h.Name, err)
-	}
-	about.Life, about.Handover, about.Program, about.Arguments = string(h.Life), string(h.Handover), e.Program, e.Args
-	about.Dir, about.Umask, about.Env, about.Variables, about.open = h.Dir, fmt.Sprintf("%04o", h.Umask), e.Env, e.Variables, e.Descriptors
-	about.Size = h.Ahead()
-	about.Descriptors = map[string]string{}
-	for _, d := range e.Descriptors {
-		about.Descriptors[span(d)] = d.Is
-	}
-	for _, r := range h.Rlimits {
-		if about.Rlimits == nil {
-			about.Rlimits = map[string]string{}
-		}
-		about.Rlimits[config.ResourceName(r.Resource)] = rlimitText(r.Value)
-	}
-	if h.Timeout > 0 {
-		about.Timeout = h.Timeout.String()
-	}
-	about.Success = "any"
-	if !h.AnySuccess {
-		about.Success = strings.Trim(fmt.Sprint(h.Success), "[]")
-	}
-	about.Backoff = fmt.Sprintf("%v, times %v, up to %v", h.Backoff.First, h.Backoff.Factor, h.Backoff.Max.Round(time.Millisecond))
-	return about, err
-}
-
-func span(d executor.Descriptor) string {
-	if d.End > d.FD {
-		return fmt.Sprintf("%d-%d", d.FD, d.End)
-	}
-	return strconv.Itoa(d.FD)
-}
-
-func rlimitText(v uint64) string {
-	if v == math.MaxUint64 {
-		return "unlimited"
-	}
-	return strconv.FormatUint(v, 10)
 }
