@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
 	gohandler "github.com/aem-exec/aem-exec/handler"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
@@ -24,7 +25,8 @@ func confined() {
 	go func() { select {} }() // and the threads of the runtime
 	gohandler.Run(func(_ context.Context, e *gohandler.Event) error {
 		actions := map[string]func() error{"open": opens, "socket": sockets, "fork": forks, "thread": inThread}
-		err := actions[string(e.Data)]()
+		action, _, _ := strings.Cut(string(e.Data), "\x00") // what follows only makes the event larger
+		err := actions[action]()
 		errno, _ := err.(syscall.Errno)
 		return e.Reply([]byte(strconv.Itoa(int(errno))))
 	})
@@ -117,6 +119,33 @@ func TestSecondFilter_R096(t *testing.T) {
 						if fate := c.emit([]byte(action)); fate.Outcome != "done" || string(fate.Reply) != denied {
 							t.Errorf("%s: %s, answer %s, want done and %s", action, fate.Outcome, fate.Reply, denied)
 						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestArenaGrowsUnderSecondFilter_R096 has events that are larger than the arena come when the second filter is there, which has
+// to leave a handler the memory for them.
+func TestArenaGrowsUnderSecondFilter_R096(t *testing.T) {
+	for _, l := range confinedLanguages {
+		for _, life := range []executor.Life{executor.Capsule, executor.Resident} {
+			for _, way := range []executor.Copy{executor.DirectCopy, executor.SharedCopy} {
+				t.Run(strings.Join([]string{l.name, string(life), string(way)}, " "), func(t *testing.T) {
+					aemtest.Require(t, l.needs...)
+					h := confinedHandler(t, life, l.command(t))
+					h.Size, h.Copy, h.ArenaSize, h.ArenaMax = 1, way, 64<<10, 16<<20
+					c := run(t, source.Topic{Name: "a/e"}, h, twoStages(t, policy.Default, policy.Handler))
+					for _, size := range []int{4, 1 << 20, 4, 4 << 20} {
+						data := append([]byte("open"), make([]byte, size-4)...)
+						if fate := c.emit(data); fate.Outcome != "done" || string(fate.Reply) != "1" {
+							t.Errorf("%d bytes: %+v, want done and 1", size, fate)
+						}
+					}
+					a := ask[[]control.Lookup](c, control.Request{Op: control.OpLookup, All: true})[0].Arena
+					if life == executor.Resident && a.Grown == 0 {
+						t.Errorf("no arena grew: %+v", a)
 					}
 				})
 			}

@@ -39,12 +39,14 @@ var compiled = map[string]func() (string, error){
 	spool:         compile(spool, "cc"),
 	confinedC:     compile(confinedC, "cc"),
 	halfConfinedC: compile(halfConfinedC, "cc"),
+	openC:         compile(openC, "cc"),
 }
 
-// confinedC is what confined is in C, and halfConfinedC a liar.
+// confinedC is what confined is in C, halfConfinedC a liar, and openC tells what it has open.
 const (
 	confinedC     = "testdata/confined.c"
 	halfConfinedC = "testdata/halfconfined.c"
+	openC         = "testdata/open.c"
 )
 
 func compile(source string, compiler ...string) func() (string, error) {
