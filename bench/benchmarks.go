@@ -48,6 +48,7 @@ var benchmarks = []benchmark{
 	{"copy", "copy.batch", "64 events of 1 KiB with one copy, without a supervisor; floor: a copy for each", benchCopyBatch},
 	{"files", "files.missed", "files of 100,000 made in new directories that nobody is told of; beside it inotifywait", benchFiles},
 	{"policy", "policy.compile", "the default profile's filter made, installed and passed; floor: libseccomp's, and no filter", benchPolicy},
+	{"policy", "policy.spawn", "processes made under each part of a policy alone; floor: under none", benchConfined},
 	{"limits", "limits.create", "1,000 apps with limits, cgroups and policies: until the supervisor is ready", benchLimits},
 	{"peers", "peers.cold", "connections a second through accept, handler, one line back, close; floor: tcpserver", benchPeers},
 }

@@ -128,7 +128,8 @@ func benchPolicy(b *bench) (rows []row, err error) {
 	rows = append(rows, installed.rows("policy.install", "ns", "ours", theirs)...)
 	rows = append(rows, installed.rows("policy.install.least", "ns", "ours", "least")[0])
 	rows = append(rows, called.rows("policy.call", "ns", "ours", "none")...)
-	return append(rows, called.rows("policy.call.least", "ns", "ours", "least")[0]), nil
+	rows = append(rows, called.rows("policy.call.least", "ns", "ours", "least")[0])
+	return append(rows, called.rows("policy.call.any", "ns", "least", "none")[0]), nil
 }
 
 // filterCosts measures what filters cost, given by the names of their files.
