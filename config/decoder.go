@@ -12,6 +12,7 @@ type decoder struct {
 	file      *File
 	dir       string   // folder of the file, absolute
 	functions []string // Go functions that an embedding program offers
+	own       bool     // the table is of an event on a program's own socket
 	errors    Errors
 	profiles  map[string]*policy.Profile // that apps have named so far, by how they did
 }

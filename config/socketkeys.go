@@ -120,6 +120,14 @@ func (d *decoder) framing(a *app, e *event) {
 
 // door checks the keys of a type that listens together.
 func (d *decoder) door(e *event, spec source.Spec, listen []source.Address) {
+	if d.own {
+		for _, k := range readyEvent(new(event)).keys {
+			if e.stated[k.name] != nil {
+				d.errorIn(e.at, k.name, "%s is for sockets that the supervisor makes", k.name)
+			}
+		}
+		return
+	}
 	switch err := source.Check(spec); {
 	case e.stated["listen"] == nil:
 		d.errorf(e.at, "listen is missing")

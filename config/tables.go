@@ -12,6 +12,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/source"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
@@ -19,10 +20,11 @@ import (
 // rows.
 type Tables struct{}
 
-// Event reads an event's table, which names no handler. Mistakes are told together, each with its key; what the app may
+// Event reads an event's table, which names no handler; on a socket of the program's own it states nothing of sockets. Mistakes are told together, each with its key; what the app may
 // the supervisor judges.
-func (Tables) Event(appName, name string, table []byte) (supervisor.Registration, error) {
+func (Tables) Event(appName, name string, table []byte, own bool) (supervisor.Registration, error) {
 	d := newTableDecoder()
+	d.own = own
 	v, err := fromJSON(table)
 	if err != nil {
 		return supervisor.Registration{}, fmt.Errorf("%s: %w", name, err)
@@ -52,6 +54,13 @@ func (d *decoder) eventOf(a *app, name string, v any) *event {
 	e.Start = e.Start && stated["start"] != nil // born stopped
 	if t.spec == nil {
 		return e
+	}
+	if d.own && t.name != readyType {
+		d.errorIn(name, "type", "type %s is not for a socket of the program's own: %s is", t.name, readyType)
+		return e
+	}
+	if d.own {
+		e.ready.Own = new(source.OwnSocket)
 	}
 	d.source(a, e)
 	e.Source = t.spec()

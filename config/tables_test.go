@@ -14,13 +14,13 @@ import (
 
 // TestTablesOfPrograms: what a program leaves out is as in the file, but that it is born stopped.
 func TestTablesOfPrograms(t *testing.T) {
-	r, err := config.Tables{}.Event("a", "e", []byte(`{"type": "timer", "every": "1s", "priority": 3}`))
+	r, err := config.Tables{}.Event("a", "e", []byte(`{"type": "timer", "every": "1s", "priority": 3}`), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	same(t, "event", r, supervisor.Registration{Name: "e", Source: source.Timer{Every: time.Second, First: time.Second},
 		Priority: aem.Priority(3), Full: supervisor.HoldFull, Arrivals: supervisor.EachArrival})
-	if r, err = (config.Tables{}).Event("a", "e", []byte(`{"type": "topic", "start": true}`)); err != nil || !r.Start {
+	if r, err = (config.Tables{}).Event("a", "e", []byte(`{"type": "topic", "start": true}`), false); err != nil || !r.Start {
 		t.Errorf("started %+v, %v", r, err)
 	}
 	h, err := config.Tables{}.Handler("h", []byte(`{"timeout": "2s", "arena": {"size": 65536, "copy": "shared"}}`))
@@ -50,7 +50,7 @@ func TestMistakesOfPrograms(t *testing.T) {
 		`{`:                                                   "want a table in JSON",
 		`{"type": "timer", "every": 99999999999999999999999}`: "e.every: ",
 	} {
-		if _, err := (config.Tables{}).Event("a", "e", []byte(table)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := (config.Tables{}).Event("a", "e", []byte(table), false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", table, err, want)
 		}
 	}
@@ -79,7 +79,7 @@ func FuzzTables(f *testing.F) {
 		f.Add([]byte(table))
 	}
 	f.Fuzz(func(t *testing.T, table []byte) {
-		r, err := config.Tables{}.Event("a", "e", table)
+		r, err := config.Tables{}.Event("a", "e", table, len(table)%2 == 0)
 		if err == nil && (r.Source == nil || r.Handlers != nil || r.Priority >= aem.PriorityLevels) {
 			t.Fatalf("%s is %+v", table, r)
 		}

@@ -52,8 +52,8 @@ func (c *Client) Do(ctx context.Context, req Request) (Reply, error) {
 		return Reply{}, err
 	}
 	if req.Op == OpAttach {
-		c.conn.rights = make([]byte, syscall.CmsgSpace(maxPassed*4))
-		defer func() { c.conn.rights = nil }()
+		c.conn.takes = func() int { return maxPassed }
+		defer func() { c.conn.takes = nil }()
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 	defer stop()
@@ -137,6 +137,12 @@ func (c *Client) receive(m message) (Reply, error) {
 		err = Errorf(syscall.EPROTO, "reply to request %d (%v)", answer.sequence, answer.op)
 	}
 	return reply, err
+}
+
+// Server is the supervisor's process.
+func (c *Client) Server() (pid int, err error) {
+	peer, err := peerOf(c.conn.UnixConn)
+	return int(peer.PID), err
 }
 
 // Close ends the connection.

@@ -1,11 +1,15 @@
 package control
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
 // messageTime is how long one message may take from its first frame to its last, in either direction. After it the
@@ -18,15 +22,39 @@ type conn struct {
 	patience time.Duration // messageTime, but in tests
 	frame    []byte        // the frame being read
 	room     *budget       // what long messages are counted against, nil for none
-	rights   []byte        // what descriptors come in; nil: the kernel drops them, man 7 unix
+	raw      syscall.RawConn
+	takes    func() int // how many descriptors are taken with a packet that is read now; the kernel drops others, man 7 unix; nil: none
 
 	timed bool      // reading has a deadline
 	until time.Time // and writing this one
 }
 
 func newConn(u *net.UnixConn, patience time.Duration, room *budget) *conn {
+	raw, err := u.SyscallConn()
+	if err != nil {
+		panic("aem: internal error: " + err.Error()) // it refuses a nil connection only
+	}
 	// One byte more than a frame may have: a longer one is cut by the kernel and would pass for whole.
-	return &conn{UnixConn: u, patience: patience, frame: make([]byte, MaxFrameBytes+1), room: room}
+	return &conn{UnixConn: u, patience: patience, frame: make([]byte, MaxFrameBytes+1), room: room, raw: raw}
+}
+
+// receive waits for one packet.
+func (c *conn) receive() (n int, fds []int, err error) {
+	waitErr := c.raw.Read(func(fd uintptr) bool {
+		most := 0
+		if c.takes != nil {
+			most = c.takes()
+		}
+		n, fds, err = sys.ReceiveDescriptors(int(fd), c.frame, most)
+		return !errors.Is(err, syscall.EAGAIN)
+	})
+	switch {
+	case waitErr != nil:
+		err = waitErr
+	case err == nil && n == 0: // or an empty packet, which nobody sends
+		err = io.EOF
+	}
+	return n, fds, err
 }
 
 // read waits for a message, as long as it takes, and then for the rest of it, which must come in time. With an *Error
@@ -39,10 +67,8 @@ func (c *conn) read() (message, error) {
 		}
 	}
 	for {
-		n, held, _, _, err := c.ReadMsgUnix(c.frame, c.rights)
-		if held > 0 {
-			a.fds = append(a.fds, descriptors(c.rights[:held])...)
-		}
+		n, fds, err := c.receive()
+		a.fds = append(a.fds, fds...)
 		if os.IsTimeout(err) {
 			return a.message, Errorf(syscall.ETIMEDOUT, "message not whole after %v", c.patience)
 		}
@@ -82,21 +108,6 @@ func (c *conn) write(m message, patience time.Duration) error {
 		rights = nil
 		return err
 	})
-}
-
-// descriptors are those in the control part of a packet.
-func descriptors(rights []byte) (fds []int) {
-	messages, err := syscall.ParseSocketControlMessage(rights)
-	if err != nil {
-		return nil
-	}
-	for i := range messages {
-		passed, err := syscall.ParseUnixRights(&messages[i])
-		if err == nil {
-			fds = append(fds, passed...)
-		}
-	}
-	return fds
 }
 
 // refuse says why the connection ends here. The other end may be in the middle of a message: what it has sent is taken

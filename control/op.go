@@ -61,6 +61,7 @@ const (
 	argToken
 	argEvents
 	argQuiet
+	argDescriptors
 
 	argWatched = argSelectors | argAll
 	argJobs    = argWatched | argOwn
@@ -105,7 +106,7 @@ var operations = map[Op]operation{
 	OpClean:      {name: "clean", changes: true, takes: argActing, needs: argJobs, want: wantJobs},
 	OpReload:     {name: "reload", changes: true, later: true},
 	OpAttach:     {name: "attach", changes: true, takes: argApp | argHandler | argToken, needs: argApp, want: "an app"},
-	OpRegister:   {name: "register", changes: true, takes: argEvents, needs: argEvents, want: "events"},
+	OpRegister:   {name: "register", changes: true, takes: argEvents | argDescriptors, needs: argEvents, want: "events"},
 }
 
 // String is the operation's name, as typed after `ctl`.

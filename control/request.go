@@ -23,6 +23,7 @@ type Request struct {
 	Wait      bool          `json:"wait,omitempty"`      // emit: answer when every activation has its fate
 	Apps      []string      `json:"apps,omitempty"`      // usage: names, or patterns in the style of path.Match
 	Data      []byte        `json:"-"`                   // emit: the event's data
+	FDs       []int         `json:"-"`                   // register: sockets, open until the request is answered
 
 	Priority *aem.Priority  `json:"priority,omitempty"`   // priority: the new one
 	Timeout  *time.Duration `json:"timeout_ns,omitempty"` // timeout: of each attempt; 0 none
@@ -43,6 +44,11 @@ type Registration struct {
 	Event   json.RawMessage `json:"event"`             // keys of [app.NAME.event.EVENT] but for the handler's; start is false if not stated
 	Count   int             `json:"count,omitempty"`   // of jobs; 0: one
 	Inherit bool            `json:"inherit,omitempty"` // programs that attach with this one's token get jobs of it, too
+
+	// Of socket.ready on a socket of the program's own: which of the descriptors that come with the request it is, and what
+	// it is waited for, of in, out and hup; nil: in.
+	Socket     *int     `json:"socket,omitempty"`
+	Conditions []string `json:"conditions,omitempty"`
 }
 
 // Jobs is how many jobs it asks for.
@@ -52,6 +58,7 @@ func (r *Registration) Jobs() int { return max(1, r.Count) }
 const (
 	MaxJobsAtOnce = 1 << 16  // in one message
 	MaxTableBytes = 64 << 10 // of one table, of an event or a handler
+	MaxSockets    = 64       // that come with one message; further ones are dropped
 	maxArgsBytes  = 16 << 20 // of a request's JSON
 )
 
@@ -66,6 +73,7 @@ func (r Request) given() argument {
 		{argWait, r.Wait}, {argData, len(r.Data) > 0}, {argPriority, r.Priority != nil}, {argTimeout, r.Timeout != nil},
 		{argSince, r.Since != 0}, {argApps, len(r.Apps) > 0}, {argOwn, r.Own}, {argQuiet, r.Quiet}, {argApp, r.App != ""},
 		{argHandler, len(r.Handler) > 0}, {argToken, r.Token != ""}, {argEvents, len(r.Events) > 0},
+		{argDescriptors, len(r.FDs) > 0},
 	} {
 		if a.there {
 			set |= a.bit
@@ -83,6 +91,7 @@ var argumentNames = []struct {
 	{argTopic, "a topic"}, {argWait, "wait"}, {argData, "data"},
 	{argPriority, "a priority"}, {argTimeout, "a timeout"}, {argSince, "since"}, {argApps, "an app"},
 	{argOwn, "own"}, {argQuiet, "quiet"}, {argApp, "an app"}, {argHandler, "a handler"}, {argToken, "a token"}, {argEvents, "events"},
+	{argDescriptors, "descriptors"},
 }
 
 // Check reports what makes the request impossible whatever jobs there are: as *Error, ENOSYS for an operation that is
@@ -143,6 +152,14 @@ func (r Request) checkRegistrations() error {
 		if e.Count < 0 || e.Count > MaxJobsAtOnce-jobs || jobs == MaxJobsAtOnce {
 			return Errorf(syscall.EINVAL, "%v: %s: want 1 to %d jobs in one message", r.Op, e.Name, MaxJobsAtOnce)
 		}
+		switch {
+		case e.Socket == nil && e.Conditions != nil:
+			return Errorf(syscall.EINVAL, "%v: %s: conditions are for a socket", r.Op, e.Name)
+		case e.Socket != nil && (*e.Socket < 0 || *e.Socket >= len(r.FDs)):
+			return Errorf(syscall.EBADF, "%v: %s: socket %d did not come with the request", r.Op, e.Name, *e.Socket)
+		case e.Socket != nil && (e.Count > 1 || e.Inherit):
+			return Errorf(syscall.EINVAL, "%v: %s: a socket has one job, which is not inherited", r.Op, e.Name)
+		}
 		jobs += e.Jobs()
 	}
 	return nil
@@ -167,13 +184,13 @@ func (r Request) message(sequence uint32) (message, error) {
 	if err != nil {
 		return message{}, fmt.Errorf("encode %v: %w", r.Op, err)
 	}
-	return message{kind: kindRequest, op: r.Op, sequence: sequence, args: args, data: r.Data}, nil
+	return message{kind: kindRequest, op: r.Op, sequence: sequence, args: args, data: r.Data, fds: r.FDs}, nil
 }
 
 // request reads a message as a request, refusing arguments that this version does not know: ignoring one could mean
 // doing more than was asked.
 func (m message) request() (Request, error) {
-	r := Request{Op: m.op, Data: m.data}
+	r := Request{Op: m.op, Data: m.data, FDs: m.fds}
 	if m.kind != kindRequest {
 		return r, Errorf(syscall.EPROTO, "message of kind %d: want a request", m.kind)
 	}

@@ -115,6 +115,12 @@ func (s *server) connection(ctx context.Context, u *net.UnixConn) {
 	}
 	defer s.seats.give(foreign)
 	peer.Session = &Session{socket: u}
+	c.takes = func() int {
+		if peer.Session.sockets.Load() {
+			return MaxSockets
+		}
+		return 0
+	}
 	defer peer.Session.end()
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -133,7 +139,7 @@ func (s *server) connection(ctx context.Context, u *net.UnixConn) {
 		s.log.Debug("control: connection ended", "uid", peer.UID, "pid", peer.PID, "error", err)
 		cancel()
 		for r := range incoming {
-			s.room.give(r.held)
+			s.drop(r.message)
 		}
 	}
 }
@@ -179,6 +185,14 @@ func next(incoming <-chan received, wait bool) (r received, more, waits bool) {
 	}
 }
 
+// drop lets go of a message that is done with.
+func (s *server) drop(m message) {
+	s.room.give(m.held)
+	for _, fd := range m.fds {
+		syscall.Close(fd) //nolint:errcheck // it is gone whatever close returns
+	}
+}
+
 // received is a message, or what is wrong with it.
 type received struct {
 	message
@@ -191,13 +205,13 @@ func (s *server) receive(ctx context.Context, c *conn, incoming chan<- received)
 		m, err := c.read()
 		r := received{message: m}
 		if err != nil && !errors.As(err, &r.refusal) {
-			s.room.give(m.held)
+			s.drop(m)
 			return
 		}
 		select {
 		case incoming <- r:
 		case <-ctx.Done():
-			s.room.give(m.held)
+			s.drop(m)
 			return
 		}
 		if r.refusal != nil {
@@ -231,14 +245,14 @@ func (s *server) forget(rest []begun) {
 		if b.Later != nil {
 			b.Later()
 		}
-		s.room.give(b.held)
+		s.drop(b.received.message)
 	}
 }
 
 // reply answers one message. An error ends the connection.
 func (s *server) reply(ctx context.Context, c *conn, b *begun) error {
 	r, answer := b.received, b.Reply
-	defer s.room.give(r.held)
+	defer s.drop(r.message)
 	if r.refusal != nil {
 		c.refuse(r.message, r.refusal)
 		return r.refusal

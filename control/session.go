@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
@@ -16,6 +17,8 @@ type Session struct {
 	Kept any
 
 	socket *net.UnixConn
+
+	sockets atomic.Bool // the peer's requests may bring some
 
 	mu    sync.Mutex // guards what follows
 	ended bool
@@ -34,6 +37,10 @@ func (s *Session) AtEnd(f func()) {
 		f()
 	}
 }
+
+// TakeSockets has descriptors that come with requests be taken from now on. They are closed when the request is answered, by
+// the connection's goroutine: whatever they are of, nobody else waits for that.
+func (s *Session) TakeSockets() { s.sockets.Store(true) }
 
 // Hangup ends the connection from here: what is being answered is the last.
 func (s *Session) Hangup() { _ = s.socket.CloseRead() }

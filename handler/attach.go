@@ -76,6 +76,10 @@ func Attach(ctx context.Context, app string, opts ...Option) (*Agent, error) {
 
 // open asks to be an agent, and says hello as one.
 func (a *Agent) open(ctx context.Context, req control.Request, o *options) error {
+	if pid, err := a.client.Server(); err == nil && pid != 0 {
+		sys.LetTrace(pid) // until it has opened this memory, which it does before it answers
+		defer sys.LetTrace(0)
+	}
 	reply, err := a.client.Do(ctx, req)
 	if err != nil {
 		return err

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"syscall"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
 // Registration asks for jobs of one event. Event has the keys of [app.NAME.event.EVENT] in the file, but for the handler's,
@@ -17,6 +19,11 @@ type Registration struct {
 	Count   int  // of jobs; 0: one
 	Inherit bool // programs that this one forks, and that attach with its Token, have them too
 	Do      Func
+
+	// Socket is one of the program's own, for {"type": "socket.ready"}, and On what it is waited for: in, out, hup; nil: in.
+	// The program goes on having it. Its events bring no socket, and have the fact conditions.
+	Socket syscall.Conn
+	On     []string
 }
 
 // Register makes a job of an event that f handles. Each has an id of its own, also those of the same event.
@@ -36,7 +43,17 @@ func (a *Agent) RegisterAll(ctx context.Context, all ...Registration) ([][]aem.J
 		if err != nil {
 			return nil, fmt.Errorf("register %s: %w", r.Name, err)
 		}
-		req.Events[i] = control.Registration{Name: r.Name, Event: table, Count: r.Count, Inherit: r.Inherit}
+		req.Events[i] = control.Registration{Name: r.Name, Event: table, Count: r.Count, Inherit: r.Inherit, Conditions: r.On}
+		if r.Socket == nil {
+			continue
+		}
+		fd, err := copyOf(r.Socket)
+		if err != nil {
+			return nil, fmt.Errorf("register %s: %w", r.Name, err)
+		}
+		defer sys.Close(fd) //nolint:errcheck // it was sent, or is not wanted
+		place := len(req.FDs)
+		req.FDs, req.Events[i].Socket = append(req.FDs, fd), &place
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -60,6 +77,18 @@ func (a *Agent) RegisterAll(ctx context.Context, all ...Registration) ([][]aem.J
 		}
 	}
 	return registered.IDs, nil
+}
+
+// copyOf is a copy of a socket's descriptor.
+func copyOf(socket syscall.Conn) (fd int, err error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if ctlErr := raw.Control(func(own uintptr) { fd, err = sys.Dup(int(own), 0) }); ctlErr != nil {
+		return -1, ctlErr
+	}
+	return fd, err
 }
 
 // Handle has f handle the events of a job that this program has not registered itself, but inherited.

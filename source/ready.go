@@ -11,17 +11,23 @@ import (
 )
 
 var readyType = Type{
-	Name:   "socket.ready",
-	Facts:  []Field{{"local", aem.FactText, "the socket's address: `IP:PORT`, or `unix:` and its path"}},
+	Name: "socket.ready",
+	Facts: []Field{
+		{"local", aem.FactText, "the socket's address: `IP:PORT`, or `unix:` and its path"},
+		{"conditions", aem.FactText, "of a program's own socket: what it is ready for, of `in`, `out`, `hup`, `err`, with a space between"},
+	},
 	Socket: true,
 	Kernel: "a bound socket, watched by epoll(7)",
-	Open:   func(e Env) Source { return &readies{env: e, jobs: map[aem.JobID][]*bound{}} },
+	Open: func(e Env) Source {
+		return &readies{env: e, jobs: map[aem.JobID][]*bound{}, owned: map[aem.JobID]*owned{}}
+	},
 }
 
 // readies is the source of type socket.ready: what inetd calls wait.
 type readies struct {
-	env  Env
-	jobs map[aem.JobID][]*bound
+	env   Env
+	jobs  map[aem.JobID][]*bound
+	owned map[aem.JobID]*owned // those of programs
 }
 
 // bound is one socket of a started job. From its event on until that has its fate the socket is the handler's.
@@ -51,6 +57,9 @@ const (
 
 func (s *readies) Start(id aem.JobID, spec Spec) error {
 	ready := spec.(Ready)
+	if ready.Own != nil {
+		return s.startOwn(id, ready.Own)
+	}
 	sockets, err := openAll(ready.Listen, ready.Door)
 	if err != nil {
 		return err
@@ -81,12 +90,19 @@ func (s *readies) Stop(id aem.JobID) {
 		b.stop()
 	}
 	delete(s.jobs, id)
+	if o := s.owned[id]; o != nil {
+		o.stop()
+		delete(s.owned, id)
+	}
 }
 
 func (s *readies) Hold(id aem.JobID) {
 	for _, b := range s.jobs[id] {
 		b.held = true
 		s.env.Poller.Hold(b.watch)
+	}
+	if o := s.owned[id]; o != nil {
+		o.hold()
 	}
 }
 
@@ -95,10 +111,17 @@ func (s *readies) Resume(id aem.JobID) {
 		b.held = false
 		b.resume()
 	}
+	if o := s.owned[id]; o != nil {
+		o.held = false
+		o.resume()
+	}
 }
 
 func (s *readies) Close() {
 	for id := range s.jobs {
+		s.Stop(id)
+	}
+	for id := range s.owned {
 		s.Stop(id)
 	}
 }

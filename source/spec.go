@@ -23,7 +23,8 @@ type Accept struct {
 // goes to the handler, and is not looked at again until the event has its fate.
 type Ready struct {
 	Listen []Address
-	Door   Door // but for who gets in: that is the handler's
+	Door   Door       // but for who gets in: that is the handler's
+	Own    *OwnSocket // of a program, in place of those; it is not given away with its events
 }
 
 // Read asks for an event for each frame that comes on a connection to one of the addresses, or for each datagram.
@@ -75,6 +76,9 @@ func Check(s Spec) error {
 	case Accept:
 		return s.check()
 	case Ready:
+		if s.Own != nil {
+			return nil
+		}
 		return s.Door.check(s.Listen)
 	case Read:
 		return s.check()

@@ -30,8 +30,13 @@ type app struct {
 	gauges  gauges
 	kernel  kernelLimits
 	removed aem.Counts
-	waits   waits
-	unseen  error // why calls that its policy has recorded cannot be told; nil: they are
+
+	spent      []int // sockets of programs, to be closed
+	closing    bool  // the lane closes some
+	closeLater timing.Alarm
+
+	waits  waits
+	unseen error // why calls that its policy has recorded cannot be told; nil: they are
 }
 
 // registration is what jobs were registered as: one event for one handler. Most often it has one job; a program may
@@ -306,6 +311,7 @@ func (a *app) close() error {
 		return nil
 	}
 	a.work.Lane.Close()
+	closeAll(a.spent)
 	for _, p := range a.pools {
 		p.Close()
 	}

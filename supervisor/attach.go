@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/spawn"
 	"github.com/aem-exec/aem-exec/internal/sys"
+	"github.com/aem-exec/aem-exec/source"
 )
 
 // A program that connects and asks for it becomes an agent of an app: it registers events while it runs, handles them in
@@ -31,15 +34,18 @@ type attached struct {
 	jobs          []aem.JobID              // those that were removed among them, until it is pruned
 	live          int
 
-	judged map[string]*Registration // what tables came to; the connection's goroutine alone has it
+	// The connection's goroutine alone has these.
+	judged  map[string]*Registration // what tables came to
+	sockets int                      // that were passed so far
 }
 
 // Tables reads what programs send while the supervisor runs, in JSON and with the keys of the file.
 type Tables interface {
 	// Handler is the handler of that name which a program is to be, by what it states of it; "" is nothing.
 	Handler(name string, table []byte) (executor.Spec, error)
-	// Event is what an app's event of that name is, without its handler, and started only if it says so.
-	Event(app, name string, table []byte) (Registration, error)
+	// Event is what an app's event of that name is, without its handler, and started only if it says so; on a socket of the
+	// program's own, or on what it states.
+	Event(app, name string, table []byte, own bool) (Registration, error)
 }
 
 // answerAttach makes a program an agent. All that takes time is done here, and the loop is told when it is there.
@@ -63,6 +69,7 @@ func (s *Supervisor) answerAttach(_ context.Context, peer control.Peer, req cont
 		return refusal(req.Op, err)
 	}
 	peer.Session.Kept = at
+	peer.Session.TakeSockets()
 	peer.Session.AtEnd(func() { s.Post(func() { at.pool.Detach(errors.New("it closed its connection")) }) })
 	inherited, err := s.inherit(at, req.Token)
 	if err != nil {
@@ -211,6 +218,9 @@ func (at *attached) forget(s *Supervisor, reg *registration) {
 	if at.live--; reg.jobs == 0 {
 		delete(at.registrations, reg.key)
 		s.jobs.undeclare(reg)
+		if ready, ok := reg.spec.Source.(source.Ready); ok && ready.Own != nil {
+			at.app.letGo(s, ready.Own.FD)
+		}
 	}
 	if !at.gone && len(at.jobs) > 2*at.live+registerAtOnce {
 		at.jobs = slices.DeleteFunc(at.jobs, func(id aem.JobID) bool { return s.jobs.get(id) == nil })
@@ -231,4 +241,30 @@ func closeAll(fds []int) {
 	for _, fd := range fds {
 		sys.Close(fd)
 	}
+}
+
+// letGo closes a socket that a program passed, on the app's lane: its last close may wait for as long as the program has said
+// (man 7 socket, SO_LINGER), and then only its own app does.
+func (a *app) letGo(s *Supervisor, fd int) {
+	a.spent = append(a.spent, fd)
+	a.closeSpent(s)
+}
+
+// spentWait is when sockets are closed for which the lane had no room.
+const spentWait = time.Second
+
+func (a *app) closeSpent(s *Supervisor) {
+	if a.closing || len(a.spent) == 0 {
+		return
+	}
+	spent := a.spent
+	done := func() {
+		a.closing = false
+		a.closeSpent(s)
+	}
+	if a.closing = a.work.Lane.Submit(func(*spawn.Maker) { closeAll(spent); s.Post(done) }); a.closing {
+		a.spent = nil
+		return
+	}
+	s.alarms.After(&a.closeLater, spentWait, func() { a.closeSpent(s) })
 }

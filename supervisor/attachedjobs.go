@@ -8,6 +8,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -18,6 +19,16 @@ type wanted struct {
 	inherit bool
 	count   int
 	from    aem.JobID // that it is inherited from; 0: it is not
+	socket  int       // a program's, which is a registration's from when that is made; 0: none
+}
+
+// dropSockets closes those that no registration has.
+func dropSockets(wants []wanted) {
+	for _, w := range wants {
+		if w.socket != 0 {
+			sys.Close(w.socket)
+		}
+	}
 }
 
 // answerRegister makes jobs that the connection's program handles: all that a message asks for, or none.
@@ -28,13 +39,15 @@ func (s *Supervisor) answerRegister(_ context.Context, peer control.Peer, req co
 	}
 	wants := make([]wanted, len(req.Events))
 	for i := range req.Events {
-		if wants[i], err = s.want(at, peer, &req.Events[i]); err != nil {
+		if wants[i], err = s.want(at, peer, &req.Events[i], req.FDs); err != nil {
+			dropSockets(wants[:i])
 			return refusal(req.Op, err)
 		}
 	}
 	m := &making{s: s, at: at, wants: wants, err: errStopping}
 	return s.inTurns(m.small(), m.step, func() control.Reply {
 		if m.err != nil {
+			dropSockets(wants)
 			return refusal(req.Op, m.err)
 		}
 		registered, ids := control.Registered{IDs: make([][]aem.JobID, len(wants))}, m.ids
@@ -50,15 +63,15 @@ func (s *Supervisor) answerRegister(_ context.Context, peer control.Peer, req co
 const keptJudged = 256
 
 // want reads what a program says of an event, and judges it by what its app and its user may.
-func (s *Supervisor) want(at *attached, peer control.Peer, r *control.Registration) (wanted, error) {
+func (s *Supervisor) want(at *attached, peer control.Peer, r *control.Registration, fds []int) (wanted, error) {
 	w := wanted{key: r.Name + " " + string(r.Event), inherit: r.Inherit, count: r.Jobs()}
 	if r.Inherit {
 		w.key = "+" + w.key
 	}
-	if w.spec = at.judged[w.key]; w.spec != nil {
+	if w.spec = at.judged[w.key]; w.spec != nil && r.Socket == nil {
 		return w, nil
 	}
-	spec, err := s.options.Tables.Event(at.app.spec.Name, r.Name, r.Event)
+	spec, err := s.options.Tables.Event(at.app.spec.Name, r.Name, r.Event, r.Socket != nil)
 	if err == nil {
 		err = source.Check(spec.Source)
 	}
@@ -68,10 +81,25 @@ func (s *Supervisor) want(at *attached, peer control.Peer, r *control.Registrati
 	if why := forbidden(at.app.spec, peer, &spec); why != "" {
 		return w, control.Errorf(syscall.EPERM, "register: %s: %s", r.Name, why)
 	}
+	if r.Socket != nil {
+		return s.wantSocket(at, w, &spec, fds[*r.Socket], r.Conditions)
+	}
 	if len(at.judged) == keptJudged {
 		clear(at.judged)
 	}
 	w.spec, at.judged[w.key] = &spec, &spec
+	return w, nil
+}
+
+// wantSocket has an event be of a socket of the program's own.
+func (s *Supervisor) wantSocket(at *attached, w wanted, spec *Registration, fd int, on []string) (wanted, error) {
+	own, err := source.NewOwnSocket(fd, on)
+	if err != nil {
+		return w, control.Errorf(syscall.EINVAL, "register: %s: %v", spec.Name, err)
+	}
+	at.sockets++
+	spec.Source = source.Ready{Own: own}
+	w.spec, w.key, w.socket = spec, fmt.Sprintf("%d %s", at.sockets, spec.Name), own.FD
 	return w, nil
 }
 
@@ -112,7 +140,7 @@ func beyond(app string, spec source.Spec) string {
 		return beyondListening(spec.Listen)
 	case source.Read:
 		return beyondListening(spec.Listen)
-	case source.Ready:
+	case source.Ready: // on a socket of its own, or
 		return beyondListening(spec.Listen)
 	case source.Notice:
 		if len(spec.Apps) == 1 && spec.Apps[0] == app {
@@ -216,6 +244,7 @@ func (s *Supervisor) registerFor(at *attached, w *wanted, n int, ids []aem.JobID
 	if reg.jobs == 0 {
 		s.jobs.declare(reg)
 		at.registrations[w.key] = reg
+		w.socket = 0
 	}
 	for range n {
 		id, err := s.addJob(reg, w.spec.Source)

@@ -97,5 +97,31 @@ func ReceiveDescriptor(fd int, buf []byte) (n, passed int, err error) {
 	return n, int(int32(binary.NativeEndian.Uint32(messages[0].Data))), nil
 }
 
+// ReceiveDescriptors receives one message, and at most so many descriptors, close-on-exec; further ones the kernel drops. It
+// never waits.
+func ReceiveDescriptors(fd int, buf []byte, most int) (n int, passed []int, err error) {
+	var oob []byte
+	if most > 0 {
+		oob = make([]byte, unix.CmsgSpace(most*4))
+	}
+	oobn := 0
+	for {
+		n, oobn, _, _, err = unix.Recvmsg(fd, buf, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil || oobn == 0 {
+		return n, nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	for i := range messages {
+		if fds, err := unix.ParseUnixRights(&messages[i]); err == nil {
+			passed = append(passed, fds...)
+		}
+	}
+	return n, passed, err
+}
+
 // ShutdownRead ends the reading side of a socket: whoever waits there sees the end (man 2 shutdown, SHUT_RD).
 func ShutdownRead(fd int) error { return unix.Shutdown(fd, unix.SHUT_RD) }

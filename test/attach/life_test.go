@@ -41,6 +41,9 @@ func TestProgramRegistersWhileItRuns_R058_R065_R079_R113_R119(t *testing.T) {
 				if got := p.says("refused "); !strings.HasPrefix(got, "22 ") || !strings.Contains(got, "did you mean every?") {
 					t.Errorf("refused: %q", got)
 				}
+				if got := p.says("own "); got != "('in', b'hello')" {
+					t.Errorf("its own socket: %q", got)
+				}
 			}
 			ids := strings.Fields(p.says("ids "))
 			if got := p.says("tick "); got != "timer true true" {

@@ -2,6 +2,7 @@
 
 import hashlib
 import signal
+import socket
 import sys
 
 import aem_attach
@@ -23,15 +24,23 @@ def echo(e):
         e.conn.sendall(data)
 
 
-socket, copy = sys.argv[1:]
+path, copy = sys.argv[1:]
 with aem_attach.Agent("a", ahead=8, settings={"arena": {"copy": copy}}) as agent:
     jobs = [agent.register("tick", {"type": "timer", "every": "10ms"}, tick),
             agent.register("news", {"type": "topic"}, news),
-            agent.register("in", {"type": "socket.accept", "listen": "unix://" + socket}, echo)]
+            agent.register("in", {"type": "socket.accept", "listen": "unix://" + path}, echo)]
     try:
         agent.register("bad", {"type": "timer", "evry": "1s"}, tick)
     except aem_attach.Refused as e:
         print("refused", e.errno, e.strerror, flush=True)
+    mine, other = socket.socketpair()
+    seen = []
+    ready = agent.register("mine", {"type": "socket.ready", "start": True}, lambda e: seen.append((e.conditions, mine.recv(9))), sock=mine)
+    other.send(b"hello")
+    while not seen:
+        agent.dispatch()
+    print("own", *seen, flush=True)
+    agent.remove(ready)
     many = agent.register("many", {"type": "timer", "after": "1h"}, tick, count=500)
     agent.start(*jobs, *many)
     agent.remove(*many)
