@@ -11,9 +11,11 @@ import (
 // inbox is how everybody else reaches the loop. It is bounded by its senders: each lane, thread, client and server
 // has at most what it waits for in it.
 type inbox struct {
-	mu    sync.Mutex // guards what follows
-	bell  int        // eventfd, rung by the first of a batch; 0: the loop has ended
+	mu    sync.Mutex // guards calls
 	calls []func()
+
+	life sync.RWMutex // guards bell; the loop takes it at its end only
+	bell int          // eventfd, rung by the first of a batch; 0: the loop has ended
 
 	taken []func() // belongs to the loop: the batch that is being done
 }
@@ -27,19 +29,30 @@ func (b *inbox) open(p *source.Poller) (err error) {
 }
 
 func (b *inbox) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.life.Lock()
+	defer b.life.Unlock()
 	if b.bell != 0 {
 		sys.Close(b.bell)
 		b.bell = 0
 	}
 }
 
+// put rings without mu: a loop in a real-time class has the processor at once then, and would wait for mu until whoever
+// rang has it again.
 func (b *inbox) put(f func()) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.calls = append(b.calls, f)
-	if len(b.calls) == 1 && b.bell != 0 {
+	first := len(b.calls) == 1
+	b.mu.Unlock()
+	if first {
+		b.ring()
+	}
+}
+
+func (b *inbox) ring() {
+	b.life.RLock()
+	defer b.life.RUnlock()
+	if b.bell != 0 {
 		sys.EventfdAdd(b.bell) //nolint:errcheck // its counter cannot be full
 	}
 }
