@@ -57,7 +57,7 @@ func (p *process) born(news *directcopy.Child) {
 	p.brood.children[news.Number] = k
 	c.live = append(c.live, k)
 	c.work.Loop.Born(k.pid)
-	k.boosted = boosted{by: c.pool.booster, pid: k.pid, tid: k.pid, pidfd: pidfd}
+	k.boosted = boosted{by: c.work.Booster, pid: k.pid, tid: k.pid, pidfd: pidfd}
 	if pidfd == 0 {
 		k.endLater() // when what it said was read
 		return

@@ -14,7 +14,7 @@ import (
 // levels finds out how the handler's processes are scheduled by themselves, and so at each level. It is called on a thread
 // that is scheduled as the lanes are, which make them.
 func (c *processes) levels() error {
-	b := c.pool.booster
+	b := c.work.Booster
 	if b == nil {
 		return nil
 	}
@@ -36,7 +36,7 @@ func (c *processes) birth(a *aem.Activation) []sys.SchedAttr {
 	if c.births == nil || a == nil {
 		return nil
 	}
-	level := c.pool.booster.levels.at(a.Priority)
+	level := c.work.Booster.levels.at(a.Priority)
 	return c.births[max(0, level-1):level]
 }
 
@@ -62,7 +62,7 @@ func (c *processes) rehearsal() func(*spawn.Maker) error {
 
 // enlist learns which thread of the process is raised: the one that its hello names.
 func (p *process) enlist() error {
-	b, tid := p.crew.pool.booster, p.pid
+	b, tid := p.crew.work.Booster, p.pid
 	if b == nil {
 		return nil
 	}

@@ -49,7 +49,7 @@ func (p *Pool) raise(t *boosted, priority int) {
 
 func (p *Pool) settleLater(d time.Duration) {
 	if !p.settling.Set() {
-		p.alarms.After(&p.settling, d, p.settle)
+		p.work.Alarms.After(&p.settling, d, p.settle)
 	}
 }
 

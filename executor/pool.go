@@ -20,8 +20,7 @@ type Pool struct {
 	queue *queue.Queue[*aem.Activation]
 	crew  crew
 
-	booster  *Booster // nil: none
-	alarms   *timing.Alarms
+	work     *Workplace
 	settling timing.Alarm // set while threads are raised that have nothing to do
 
 	ended aem.Completion // of the attempt that is being reported: here, so that it costs no allocation
@@ -71,7 +70,7 @@ type crew interface {
 
 // Push puts an activation in the queue. It reports false when the queue is full.
 func (p *Pool) Push(a *aem.Activation) bool {
-	waits := p.booster != nil && p.Busy()
+	waits := p.work.Booster != nil && p.Busy()
 	if a.Queued = p.queue.Push(int(a.Priority), a); !a.Queued {
 		return false
 	}
@@ -140,10 +139,8 @@ func (p *Pool) Head() (a *aem.Activation, ok bool) {
 type Mark struct {
 	Priority aem.Priority
 	Seq      uint64
+	Left     int // no more than so many come before it in any case; 0: as many as do
 }
-
-// MarkOf is the place of an activation.
-func MarkOf(a *aem.Activation) Mark { return Mark{a.Priority, a.Seq} }
 
 // After reports whether the mark comes after an activation.
 func (m Mark) After(a *aem.Activation) bool {
@@ -225,11 +222,14 @@ func (p *Pool) Reorder(job aem.JobID, level aem.Priority) {
 	if len(moved) == 0 {
 		return
 	}
-	if p.booster != nil && p.crew.spare() == 0 {
+	if p.work.Booster != nil && p.crew.spare() == 0 {
 		p.press(int(level))
 	}
 	p.loop.Wake(p)
 }
+
+// Turns are the app's places among those of equal priority, which its pools share. They are the supervisor's.
+func (p *Pool) Turns() *[aem.PriorityLevels]uint64 { return &p.work.Turns }
 
 // Spec is what the pool's handler was declared as.
 func (p *Pool) Spec() *Spec { return &p.spec }

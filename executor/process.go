@@ -95,7 +95,7 @@ func (p *process) made(err error) {
 	c.work.Loop.Born(p.pid)
 	p.used = p.bound != nil
 	if c.pool.spec.Handover != Direct {
-		p.boosted = boosted{by: c.pool.booster, pid: p.pid, tid: p.pid} // it was made at its event's level
+		p.boosted = boosted{by: c.work.Booster, pid: p.pid, tid: p.pid} // it was made at its event's level
 		p.handOver()
 	} else {
 		c.work.Alarms.After(&p.deadline, c.pool.spec.ReadyTimeout, p.notReady)

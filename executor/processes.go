@@ -239,6 +239,9 @@ func (c *processes) run(until Mark) {
 	c.batch = append(c.batch[:0], a)
 	together := func(a *aem.Activation) bool { return a.Event.FD < 0 || p.brood != nil }
 	room := min(p.room(), c.places())
+	if until.Left > 0 {
+		room = min(room, until.Left)
+	}
 	for bytes := a.Bytes; len(c.batch) < room && together(a); c.batch = append(c.batch, a) {
 		next, _, ok := c.pool.queue.Peek()
 		if !ok {

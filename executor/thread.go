@@ -75,7 +75,7 @@ func (c *threads) run(Mark) {
 	t.a = c.pool.pop()
 	t.given, t.event = *t.a, *t.a.Event
 	t.given.Event, t.event.Answer = &t.event, &t.said
-	if c.pool.booster == nil {
+	if c.pool.work.Booster == nil {
 		t.tell(orderRun)
 	} else if t.boosted.tid != 0 { // else greeted does it
 		c.begin(t)
@@ -90,7 +90,7 @@ func (c *threads) begin(t *thread) {
 
 // greeted learns a thread's number, which it needs to be raised before it begins.
 func (c *threads) greeted(t *thread, tid int) {
-	t.boosted = boosted{by: c.pool.booster, pid: os.Getpid(), tid: tid}
+	t.boosted = boosted{by: c.pool.work.Booster, pid: os.Getpid(), tid: tid}
 	c.begin(t)
 }
 
@@ -126,7 +126,7 @@ func (c *threads) agent() *thread {
 func (c *threads) serve(t *thread) {
 	runtime.LockOSThread() // never unlocked: the OS thread ends with the goroutine, and its scheduling with it
 	unfit := c.pool.spec.Scheduling.ofThread()
-	if c.pool.booster != nil {
+	if c.pool.work.Booster != nil {
 		tid := sys.Gettid()
 		c.pool.loop.Post(func() { c.greeted(t, tid) })
 	}

@@ -44,6 +44,9 @@ type Workplace struct {
 	Null   int // /dev/null
 	Log    *slog.Logger
 
+	// Turns are the app's places among those of equal priority, for each: the supervisor's.
+	Turns [aem.PriorityLevels]uint64
+
 	// Quarantine counts threads that copies into this app's memory hold: while there are any, none is made.
 	Quarantine int
 
@@ -97,7 +100,7 @@ func (w *Workplace) OpenRuleset(programs ...string) (ruleset int, err error) {
 // newPool makes a pool without agents.
 func (w *Workplace) newPool(spec Spec, capacity int) *Pool {
 	return &Pool{spec: spec, app: w.App, loop: w.Loop, log: w.Log, queue: queue.New[*aem.Activation](capacity),
-		booster: w.Booster, alarms: w.Alarms}
+		work: w}
 }
 
 // Open makes the pool of a handler, which queues at most capacity activations. Its agents are made when Start is

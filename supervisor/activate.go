@@ -107,6 +107,7 @@ func (s *Supervisor) Started(a *aem.Activation) {
 		s.missed(reg, a, a.Started)
 	}
 	s.note("started", a.Job, reg, a.Event, a, nil)
+	s.turns.moveOn(reg.pool, a.Priority)
 	if s.runs(reg.app); isNotice(a.Event.Type) {
 		reg.app.kernel.notices++
 	}

@@ -8,8 +8,8 @@
 //     app the job's source is held, so that nothing is detected that there is no room for.
 //  3. complete: agents that answered or ended call Completed; the event gets its fate, another attempt or its place in
 //     the queue back. What other goroutines want done (Post) and alarms that are due come next.
-//  4. run: of the heads of all queues whose pool has a free agent, the one with the highest priority and then the
-//     lowest number is run, until none is left or the turn has had its share.
+//  4. run: of the heads of all queues whose pool has a free agent, the one with the highest priority is run, apps taking
+//     turns where it is equal, and then the one with the lowest number; until none is left or the turn has had its share.
 //
 // Everything here belongs to the loop's goroutine unless it says otherwise; there is no lock on a job. The loop makes
 // no process, waits for none and writes no log. A copy into a handler's memory is made in step 4 only, as the last
@@ -74,6 +74,7 @@ type Supervisor struct {
 	parents   map[aem.JobID]aem.JobID // of jobs that were inherited
 	lastID    aem.EventID
 	lastSeq   uint64
+	turns     turns
 	recycled  recycled
 	chronicle chronicle
 	started   time.Time
@@ -228,7 +229,8 @@ func (s *Supervisor) run() {
 // next is the pool whose head is to be run now, nil when there is nothing to run, and the place of the next best head.
 // Pools that have nothing waiting are taken off the list of active ones on the way.
 func (s *Supervisor) next() (best *executor.Pool, until executor.Mark) {
-	var head *aem.Activation
+	var next *executor.Pool
+	var first, second place
 	for i := 0; i < len(s.active); i++ {
 		p := s.active[i]
 		a, ok := p.Head()
@@ -240,16 +242,16 @@ func (s *Supervisor) next() (best *executor.Pool, until executor.Mark) {
 			}
 			continue
 		}
-		switch {
-		case head == nil:
-			best, head = p, a
-		case executor.MarkOf(head).After(a):
-			best, head, until = p, a, executor.MarkOf(head)
-		case until.After(a):
-			until = executor.MarkOf(a)
+		switch at := s.placeOf(p, a); {
+		case best == nil:
+			best, first = p, at
+		case at.before(first):
+			best, first, next, second = p, at, best, first
+		case next == nil || at.before(second):
+			next, second = p, at
 		}
 	}
-	return best, until
+	return best, s.mark(best, next, first, second)
 }
 
 // Post has f called on the loop. It may be called from anywhere.
