@@ -126,6 +126,35 @@ func TestThreadHasItsEventsLevel_R084_R162_R187_R200(t *testing.T) {
 	}
 }
 
+// TestSliceIsSetAndPutBack_R188 changes neither nice value nor class, and so nobody's share of the processor.
+func TestSliceIsSetAndPutBack_R188(t *testing.T) {
+	if _, err := executor.OpenBooster(executor.Boost{{Slice: time.Millisecond}}); err != nil {
+		return // TestBoostIsRefusedByName knows where it must not be
+	}
+	h := role(t, "scheduled")
+	h.Life, h.Size = executor.Resident, 1
+	a := boosted(h)
+	a.Boost = executor.Boost{{From: 15, Slice: 700 * time.Microsecond}, {From: 22, Slice: 300 * time.Microsecond}}
+	r := startRun(t, nil, a)
+	pid := r.pid()
+	slice := func() string {
+		a, err := sys.Scheduling(pid)
+		if err != nil || a.Flags != 0 || a.Policy != sys.SCHED_OTHER {
+			t.Errorf("flags %#x, class %d, %v", a.Flags, a.Policy, err)
+		}
+		return time.Duration(a.Runtime).String()
+	}
+	before, gate := slice(), filepath.Join(t.TempDir(), "gate")
+	r.ask(func() { r.publish("a/p20", []byte("gate "+gate)) })
+	eventually(t, "with an event", slice, "700µs")
+	r.ask(func() { r.publish("a/p25", nil) })
+	eventually(t, "with a more urgent one in line", slice, "300µs")
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "with nothing to do", slice, before)
+}
+
 // TestProgramBeginsAtItsEventsLevel_R084 has programs that know nothing of us.
 func TestProgramBeginsAtItsEventsLevel_R084(t *testing.T) {
 	aemtest.Require(t, aemtest.Root)

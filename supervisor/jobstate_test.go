@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -232,4 +233,30 @@ func TestJobsAgreeWithTheirModel_R073(t *testing.T) {
 			agree(name)
 		}
 	})
+}
+
+// TestSourceThatHoldsItselfIsHeldByLimits has a listener in trouble when its app comes to a limit: when the trouble is over,
+// it must not go on by itself.
+func TestSourceThatHoldsItselfIsHeldByLimits(t *testing.T) {
+	addr := tcpAddress(t)
+	cat := handler("h", "/bin/cat")
+	cat.Handover = executor.Socket
+	r := startRun(t, nil, testApp("a", []executor.Spec{cat}, event("t", source.Accept{Listen: []source.Address{addr}}, "h")))
+	r.ask(func() {
+		id := r.jobNamed("a/t").id
+		r.Trouble(id, errors.New("no descriptors"))
+		r.hold(id, holdLimit)
+		r.Trouble(id, nil)
+	})
+	c, err := net.Dial("tcp", addr.IP.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	time.Sleep(50 * time.Millisecond) // time enough to accept it
+	if c := r.counts("a/t"); c.Detected != 0 {
+		t.Errorf("detected while held: %+v", c)
+	}
+	r.ask(func() { r.release(r.jobNamed("a/t").id, holdLimit) })
+	r.until("a/t", "detected", func(c aem.Counts) bool { return c.Detected == 1 })
 }
