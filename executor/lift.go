@@ -3,6 +3,8 @@ package executor
 import (
 	"iter"
 	"time"
+
+	"github.com/aem-exec/aem-exec/aem"
 )
 
 // A pool raises the threads of its agents: each to the highest priority of what it has, and of what waits for one of them
@@ -30,6 +32,16 @@ func (p *Pool) lift(t *boosted, priority int) {
 		t.since = now()
 		p.settleLater(settleWait)
 	}
+}
+
+// presses reports whether an activation that is to be queued raises those that run: it is the first that has to wait for
+// one of them, or more urgent than what waits already.
+func (p *Pool) presses(a *aem.Activation) bool {
+	if p.work.Booster == nil || !p.Busy() {
+		return false
+	}
+	head, _, waits := p.queue.Peek()
+	return !waits || a.Priority > head.Priority || p.queue.Len() == p.crew.spare()
 }
 
 // press raises all threads that have something to the priority of what has to wait for them.

@@ -70,11 +70,11 @@ type crew interface {
 
 // Push puts an activation in the queue. It reports false when the queue is full.
 func (p *Pool) Push(a *aem.Activation) bool {
-	waits := p.work.Booster != nil && p.Busy()
+	presses := p.presses(a)
 	if a.Queued = p.queue.Push(int(a.Priority), a); !a.Queued {
 		return false
 	}
-	if waits {
+	if presses {
 		p.press(int(a.Priority))
 	}
 	if c, ok := p.crew.(*processes); ok {
