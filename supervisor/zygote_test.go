@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ import (
 func lying(t *testing.T, life executor.Life, lie string) executor.Spec {
 	t.Helper()
 	h := role(t, "zygote")
-	h.Life, h.Size, h.Retries, h.ReadyTimeout = life, 1, 0, 5*time.Second
+	h.Life, h.Size, h.Retries, h.ReadyTimeout = life, 1, 0, aemtest.Slow(5*time.Second)
 	h.Env[lieVariable], h.Env[onceVariable] = lie, filepath.Join(t.TempDir(), "once")
 	return h
 }
@@ -24,8 +25,9 @@ func lying(t *testing.T, life executor.Life, lie string) executor.Spec {
 // TestLiarsAsZygotes has zygotes, and children of theirs, that break the rules while they have an event. Each is found out,
 // and its event has a fate.
 func TestLiarsAsZygotes(t *testing.T) {
+	brief := aemtest.Slow(time.Second)
 	for _, c := range []struct{ lie, outcome, reason, log string }{
-		{"no birth", "failed", "channel", "the zygote did nothing for 1s"},
+		{"no birth", "failed", "channel", fmt.Sprintf("the zygote did nothing for %v", brief)},
 		{"no child", "failed", "channel", "which is no new child"},
 		{"grandchild", "failed", "channel", "it is neither a child of the zygote nor in its cgroup"},
 		{"twice", "failed", "channel", "which the handler does not have"},
@@ -44,7 +46,7 @@ func TestLiarsAsZygotes(t *testing.T) {
 			t.Parallel()
 			h := lying(t, executor.Zygote, c.lie)
 			if c.lie == "no birth" || c.lie == "no end" {
-				h.ReadyTimeout = time.Second
+				h.ReadyTimeout = brief
 			}
 			a := topicApp(h)
 			a.Confinement.Namespaces = []policy.Namespace{} // in some, nobody leaves his cgroup

@@ -134,7 +134,7 @@ func (s *supervisor) attack(promise string, events int, want string) {
 			fates <- fmt.Sprintf("%s %s", emitted.Fates[0].Outcome, emitted.Fates[0].Reason)
 		}()
 	}
-	deadline := time.After(aemtest.Slow(patience))
+	deadline := time.After(patience)
 	for n := 0; n < events; {
 		select {
 		case fate := <-fates:

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/aem-exec/aem-exec/control"
-	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
 // converse connects, says something, and returns all that comes back until the other side ends.
@@ -94,7 +93,7 @@ func (s *supervisor) emit(req control.Request) (control.Emitted, error) {
 	}
 	defer c.Close()
 	req.Op = control.OpEmit
-	ctx, cancel := context.WithTimeout(context.Background(), aemtest.Slow(patience))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	reply, err := c.Do(ctx, req)
 	if err != nil {

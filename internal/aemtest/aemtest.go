@@ -19,6 +19,7 @@ type Feature struct {
 	Name  string
 	Probe func() error // nil: the host has it
 	Where Where        // which of the machines that may not skip tests has it
+	Since Linux        // kernels before this one have it not
 
 	program bool // of the distribution, not of the kernel
 }
@@ -32,11 +33,37 @@ const (
 	GuestOnly        // as what containers are kept from
 )
 
+// Linux is a version of the kernel.
+type Linux struct{ Major, Minor int }
+
+// running is the kernel's own.
+var running = func() (v Linux) {
+	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), "%d.%d", &v.Major, &v.Minor)
+	}
+	if err != nil {
+		panic("aem: internal error: no version of the kernel: " + err.Error())
+	}
+	return v
+}()
+
+// Runs reports whether the kernel is this version or a later one.
+func (v Linux) Runs() bool {
+	return v.Major < running.Major || v.Major == running.Major && v.Minor <= running.Minor
+}
+
 // The features tests ask for. A probe returns why the host lacks its feature.
 var (
 	Root = Feature{Name: "root", Probe: func() error {
 		if os.Geteuid() != 0 {
 			return errors.New("the tests run without root")
+		}
+		return nil
+	}}
+	Guest = Feature{Name: "a guest of test/vm", Where: GuestOnly, Probe: func() error {
+		if !inGuest {
+			return errors.New("others use this machine")
 		}
 		return nil
 	}}
@@ -83,9 +110,12 @@ func Require(t testing.TB, features ...Feature) {
 	}
 }
 
-// mustBeHere reports whether the lack of a feature is a failure. A guest has no programs but those that it was given, and
-// its plan says who is root.
+// mustBeHere reports whether the lack of a feature is a failure. An old kernel lacks what came later. A guest has no
+// programs but those that it was given, and its plan says who is root.
 func (f *Feature) mustBeHere() bool {
+	if !f.Since.Runs() {
+		return false
+	}
 	if inGuest {
 		return f.Where != HostOnly && !f.program && f.Name != Root.Name
 	}

@@ -137,7 +137,7 @@ func TestKilledBeforeTheFirstStep(t *testing.T) {
 	wantStep(t, (<-made).err, StepError{Step: "close_range", Signal: syscall.SIGKILL})
 }
 
-// A child that takes 2 s before execve keeps neither the garbage collector nor another lane waiting.
+// A child that takes its time before execve keeps neither the garbage collector nor another lane waiting.
 func TestHangingChildDelaysOnlyItsLane(t *testing.T) {
 	g := unified.newGroup(t)
 	thaw := g.freeze(t)
@@ -166,10 +166,10 @@ func TestHangingChildDelaysOnlyItsLane(t *testing.T) {
 	wantSpawned(t, <-late)
 }
 
-// thawLater thaws a group in 2 s, from outside: a runtime that waits for the child could not.
+// thawLater thaws a group in a while, from outside: a runtime that waits for the child could not.
 func thawLater(t *testing.T, g group) {
 	t.Helper()
-	cmd := exec.Command("/bin/sh", "-c", "sleep 2; echo 0 >"+g.dir+"/cgroup.freeze")
+	cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf("sleep %v; echo 0 >", aemtest.Slow(2*time.Second).Seconds())+g.dir+"/cgroup.freeze")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

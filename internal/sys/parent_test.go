@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
 // started is a shell script's process that leads a group of its own, and its pidfd.
@@ -55,9 +57,7 @@ func TestPidfdParent(t *testing.T) {
 
 // TestPidfdSignalGroup ends what a process left in its group, after that was waited for.
 func TestPidfdSignalGroup(t *testing.T) {
-	if err := SignalsGroups(); err != nil {
-		t.Fatal(err)
-	}
+	aemtest.Require(t, aemtest.Feature{Name: "PIDFD_SIGNAL_PROCESS_GROUP", Since: aemtest.Linux{Major: 6, Minor: 9}, Probe: SignalsGroups})
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
