@@ -84,7 +84,7 @@ func processKeys(s *executor.Spec) []key {
 			key{"copy", choice(&s.Copy, []executor.Copy{executor.DirectCopy, executor.SharedCopy}), "direct", "How it gets there: into the handler's own memory, or into memory that both sides map, for hosts that refuse the first."},
 		), nil, "The handler's memory for events, with handover `direct`."},
 		{"ioprio", ioPriority(&s.IOPriority), nil, "Its priority at block devices, man 2 ioprio_set. Default: follows `nice`."},
-		{"oom_score_adj", optional(&s.OOMScoreAdj, -1000, 1000), nil, "How readily the kernel ends it for memory, man 5 proc_pid_oom_score_adj. Default: the supervisor's."},
+		{"oom_score_adj", optional(&s.OOMScoreAdj, -1000, 1000), nil, "How readily the kernel ends it for memory, man 5 proc_pid_oom_score_adj. Default: what the supervisor was started with."},
 	}
 }
 

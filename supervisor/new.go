@@ -77,7 +77,7 @@ func (s *Supervisor) open() (err error) {
 		s.log = s.logs.logger()
 	}
 	if s.options.Whole {
-		if err = errors.Join(sys.BecomeSubreaper(), sys.CloseToOthers()); err != nil {
+		if err = errors.Join(sys.BecomeSubreaper(), sys.CloseToOthers(), spawn.ShieldSelf()); err != nil {
 			return fmt.Errorf("become a supervisor: %w", err)
 		}
 	}
@@ -220,7 +220,7 @@ func (s *Supervisor) announce() {
 			s.log.Warn(text, "app", a.spec.Name)
 		}
 		if shields, err := spawn.Shields(); a.work.Group.LimitsMemory() && err == nil && !shields {
-			s.log.Warn("without CAP_SYS_RESOURCE the kernel may end the supervisor when an app's memory runs out just as a process of it begins", "app", a.spec.Name)
+			s.log.Warn("without root's CAP_SYS_RESOURCE the kernel may end the supervisor when an app's memory runs out just as a process of it begins", "app", a.spec.Name)
 		}
 		s.reportTrouble(a)
 		if !a.work.Group.Kills() {

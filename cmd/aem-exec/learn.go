@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/cobra"
 
+	"github.com/aem-exec/aem-exec/internal/spawn"
 	"github.com/aem-exec/aem-exec/policy"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
@@ -66,7 +67,10 @@ func (p *program) learn(l *learner, target string, command []string) error {
 			c := exec.CommandContext(ctx, command[0], command[1:]...)
 			c.Env = append(os.Environ(), "AEM_RUNTIME_DIR="+dir)
 			c.Stdin, c.Stdout, c.Stderr = p.in, p.err, p.err // standard output is the profile's
-			return c.Run()
+			if err := c.Start(); err != nil {
+				return err
+			}
+			return errors.Join(spawn.GiveScore(c.Process.Pid), c.Wait())
 		}
 	}
 	err := p.run(e)

@@ -69,7 +69,7 @@ func Compile(s Spec) (*Plan, error) {
 	if p.scheduling, err = s.Scheduling.compile(); err != nil {
 		return nil, fmt.Errorf("compile %s: %w", s.Path, err)
 	}
-	if err := p.setShield(&s, we); err != nil {
+	if err := p.setScore(&s, we); err != nil {
 		return nil, fmt.Errorf("compile %s: %w", s.Path, err)
 	}
 	p.setLimits(s.Rlimits)

@@ -3,9 +3,6 @@ package spawn
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
@@ -60,15 +57,6 @@ func (s *Scheduling) compile() (c scheduling, err error) {
 	if s.CPUs != nil {
 		if c.cpus, err = s.compileCPUs(); err != nil {
 			return c, err
-		}
-	}
-	if s.OOMScoreAdj != nil {
-		now, err := os.ReadFile(oomScoreFile)
-		if err != nil {
-			return c, err
-		}
-		if text := strconv.Itoa(*s.OOMScoreAdj); strings.TrimSpace(string(now)) != text {
-			c.oom, c.oomFile = []byte(text), terminate(oomScoreFile)
 		}
 	}
 	return c, nil

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,8 +16,9 @@ import (
 // Until a new process has executed its program it shares our memory, and when the kernel ends it for want of memory, it
 // ends us too (mm/oom_kill.c, __oom_kill_process). The kernel does not choose a child of vfork; but execve stops being
 // one a moment before it gives up the memory (fs/exec.c, exec_mmap: exec_mm_release comes first), and then counts all
-// that we have as the child's, which makes it the largest. A shielded process begins with the oom_score_adj that forbids
-// to choose it, and is given its own when its memory is its own.
+// that we have as the child's, which makes it the largest; and clone has it in its cgroup a moment before it is a child of
+// vfork (kernel/fork.c, kernel_clone). A shielded process begins with the oom_score_adj that forbids to choose it, and is
+// given its own when its memory is its own. It has it from birth if we have it ourselves (ShieldSelf), else from a step on.
 const (
 	shieldScore = "-1000" // OOM_SCORE_ADJ_MIN, linux/oom.h
 
@@ -25,30 +27,62 @@ const (
 	shieldPasses = 64 // over a group whose processes fork meanwhile: it takes as many generations to outrun it
 )
 
-// Shields reports whether this process may shield those that it makes: nobody else may lower a score (man 5
-// proc_pid_oom_score_adj).
+// Shields reports whether this process may shield those that it makes.
 func Shields() (bool, error) {
 	we, err := readSelf()
-	return we.capEff&(1<<sys.CAP_SYS_RESOURCE) != 0, err
+	return we.shields(), err
 }
 
-// setShield has the process begin with the score that shields it, and remembers which one it is to have.
-func (p *Plan) setShield(s *Spec, we self) error {
-	if !s.Shield || we.capEff&(1<<sys.CAP_SYS_RESOURCE) == 0 {
-		return nil
+// shields: nobody else may lower a score (man 5 proc_pid_oom_score_adj), and the file is root's where a process is not
+// dumpable.
+func (we *self) shields() bool { return we.capEff&(1<<sys.CAP_SYS_RESOURCE) != 0 && we.uids[1] == 0 }
+
+// startScore is the score that this process had when somebody first asked.
+var startScore = sync.OnceValues(readScore)
+
+func readScore() (string, error) {
+	text, err := os.ReadFile(oomScoreFile)
+	return strings.TrimSpace(string(text)), err
+}
+
+// ShieldSelf keeps the kernel from choosing this process, where we may say so. Processes that are made here have the score
+// that this process had before; what it makes in another way inherits ours, until GiveScore.
+func ShieldSelf() error {
+	may, err := Shields()
+	if err != nil || !may {
+		return err
 	}
-	now, err := os.ReadFile(oomScoreFile)
+	if _, err := startScore(); err != nil {
+		return err
+	}
+	return os.WriteFile(oomScoreFile, []byte(shieldScore), 0)
+}
+
+// GiveScore gives a process the score that this one had before it was shielded.
+func GiveScore(pid int) error {
+	score, err := startScore()
 	if err != nil {
 		return err
 	}
-	own := strings.TrimSpace(string(now))
+	return setScore(pid, []byte(score))
+}
+
+// setScore has the process begin with the score that it is to have, or with the one that shields it.
+func (p *Plan) setScore(s *Spec, we self) error {
+	first, err := startScore()
+	if err != nil {
+		return err
+	}
 	if s.OOMScoreAdj != nil {
-		own = strconv.Itoa(*s.OOMScoreAdj)
+		first = strconv.Itoa(*s.OOMScoreAdj)
 	}
-	if own != shieldScore {
-		p.ownScore = []byte(own)
-		p.oom, p.oomFile = []byte(shieldScore), terminate(oomScoreFile)
+	if s.Shield && first != shieldScore && we.shields() {
+		p.ownScore, first = []byte(first), shieldScore
 	}
+	if now, err := readScore(); err != nil || now == first {
+		return err
+	}
+	p.oom, p.oomFile = []byte(first), terminate(oomScoreFile)
 	return nil
 }
 

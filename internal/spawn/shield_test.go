@@ -50,6 +50,51 @@ func TestShieldIsTakenFromAllThatWasForked(t *testing.T) {
 	}
 }
 
+// A process is in its group before its first step, and the kernel takes it for the largest there: it is shielded by then.
+func TestShieldIsThereFromBirth(t *testing.T) {
+	aemtest.Require(t, aemtest.Root, lowerScores)
+	before, err := startScore()
+	if err = errors.Join(err, ShieldSelf()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := GiveScore(os.Getpid()); err != nil {
+			t.Error(err)
+		}
+	})
+	g := unified.newGroup(t)
+	thaw := g.freeze(t)
+	spec, vars := shell("sleep 1000")
+	spec.Shield, vars.Cgroup = true, g.open(t, ".", syscall.O_DIRECTORY)
+	starting := newLane(t).start(t, spec, vars)
+	g.await(t)
+	pid, err := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	score := func(want string) {
+		t.Helper()
+		got, err := os.ReadFile(filepath.Join("/proc", strings.TrimSpace(string(pid)), "oom_score_adj"))
+		if err != nil || strings.TrimSpace(string(got)) != want {
+			t.Errorf("it has the score %q, %v; want %s", got, err, want)
+		}
+	}
+	score(shieldScore)
+	thaw()
+	made := <-starting
+	if made.err != nil {
+		t.Fatal(made.err)
+	}
+	score(before)
+	spec, other := shell("read score </proc/self/oom_score_adj; echo $score")
+	if got := output(t, newLane(t), spec, other); got != before {
+		t.Errorf("one that is not shielded has the score %s, want %s", got, before)
+	}
+	g.write(t, "cgroup.kill", "1")
+	reap(t, made.Child)
+	g.awaitEmpty(t)
+}
+
 func TestSharedMemoryIsSeen(t *testing.T) {
 	spec, vars := shell("sleep 1000")
 	made := <-newLane(t).start(t, spec, vars)
