@@ -36,6 +36,7 @@ var parts = map[string]func(){
 	"delegated": delegated,
 	"spin":      spin,
 	"disk":      readDisk,
+	"share":     shareDisk,
 	"huge":      huge,
 	"grow":      grow,
 	"lazy":      lazy,

@@ -48,7 +48,7 @@ func TestMemoryHighSlowsDown(t *testing.T) {
 	}
 	g := group(t, limit)
 	cmd, out := start(t, leaf(t, g, "a"), "grow", os.Args[0])
-	if ms := spun(t, out); ms < 500 { // without the limit it takes a tenth of that
+	if ms := said(t, out); ms < 500 { // without the limit it takes a tenth of that
 		t.Errorf("48 MiB above a limit of 16 MiB in %d ms", ms)
 	}
 	cmd.Wait()
