@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,10 +16,8 @@ import (
 // systemdGuest is the feature of being in a guest whose PID 1 is systemd, with packaging/aem-exec.service in it. No other
 // system's units are for a test to start and stop.
 var systemdGuest = aemtest.Feature{Name: "a guest of systemd", Where: aemtest.GuestOnly, Probe: func() error {
-	if _, err := os.Stat("/run/systemd/system"); err != nil || os.Getenv("AEM_IN_VM") != "1" {
-		return errors.Join(errors.New("this is none"), err)
-	}
-	return nil
+	_, err := os.Stat("/run/systemd/system")
+	return errors.Join(aemtest.Guest.Probe(), err)
 }}
 
 const unitConfig = `
@@ -53,10 +52,37 @@ handler = "hog"
 `
 
 // unit is the shipped unit in a guest of systemd.
-type unit struct{ t *testing.T }
+type unit struct {
+	t       *testing.T
+	as      []string // before each command: who gives it
+	manager []string // arguments of systemctl: whose unit it is
+	within  string   // the unit's cgroup
+}
+
+// ofTheSystem is the unit as it is shipped.
+func ofTheSystem(t *testing.T) unit { return unit{t: t, within: "/system.slice/aem-exec.service/"} }
+
+// systemctl is the command that has the unit do something.
+func (u unit) systemctl(verb string, args ...string) []string {
+	return slices.Concat([]string{"systemctl"}, u.manager, []string{verb}, args, []string{"aem-exec.service"})
+}
+
+func (u unit) kill() { u.run(u.systemctl("kill", "-s", "KILL")...) } //nolint:errcheck // it runs no more, which is usual
+
+// write makes a file of the system.
+func (u unit) write(file, text string) {
+	u.t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// configure has the unit find this when it is started next.
+func (u unit) configure(text string) { u.t.Helper(); u.write("/etc/aem/aem.toml", text) }
 
 // run runs a program and returns what it writes.
 func (u unit) run(args ...string) (string, error) {
+	args = append(slices.Clone(u.as), args...)
 	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
@@ -72,19 +98,19 @@ func (u unit) must(args ...string) string {
 
 func (u unit) show(property string) string {
 	u.t.Helper()
-	return u.must("systemctl", "show", "--value", "-p", property, "aem-exec.service")
+	return u.must(u.systemctl("show", "--value", "-p", property)...)
 }
 
 // until waits until a property of the unit is as wanted.
 func (u unit) until(property string, want func(string) bool) string {
 	u.t.Helper()
-	for deadline := time.Now().Add(aemtest.Slow(patience)); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		value := u.show(property)
 		if want(value) {
 			return value
 		}
 		if time.Now().After(deadline) {
-			u.t.Fatalf("%s is %q\n%s", property, value, u.must("systemctl", "status", "--no-pager", "-l", "aem-exec.service"))
+			u.t.Fatalf("%s is %q\n%s", property, value, u.must(u.systemctl("status", "--no-pager", "-l")...))
 		}
 	}
 }
@@ -101,15 +127,10 @@ func (u unit) emit(topic, want string) {
 // started again when it was killed, but not when its file is wrong.
 func TestUnit(t *testing.T) {
 	aemtest.Require(t, aemtest.Root, systemdGuest)
-	u := unit{t}
-	if err := os.MkdirAll("/etc/aem", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile("/etc/aem/aem.toml", []byte(unitConfig), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	u.must("systemctl", "start", "aem-exec.service")
-	t.Cleanup(func() { u.run("systemctl", "kill", "-s", "KILL", "aem-exec.service") })
+	u := ofTheSystem(t)
+	u.configure(unitConfig)
+	u.must(u.systemctl("start")...)
+	t.Cleanup(u.kill)
 	for _, step := range []struct {
 		name string
 		do   func(unit)
@@ -117,7 +138,7 @@ func TestUnit(t *testing.T) {
 		{"is ready", unit.isReady}, {"has its cgroup", unit.hasItsCgroup}, {"holds limits", unit.holdsLimits},
 		{"stops with grace", unit.stopsWithGrace}, {"is started again", unit.isStartedAgain}, {"is not, for a wrong file", unit.isNotForAWrongFile},
 	} {
-		if !t.Run(step.name, func(t *testing.T) { step.do(unit{t}) }) {
+		if !t.Run(step.name, func(t *testing.T) { step.do(ofTheSystem(t)) }) {
 			t.Fatalf("status: %s", u.must("sh", "-c", "systemctl status --no-pager -l aem-exec.service; journalctl --no-pager -n 50 -u aem-exec.service || :"))
 		}
 	}
@@ -137,11 +158,11 @@ func (u unit) isReady() {
 // hasItsCgroup: the supervisor went into a leaf of its own, beside its apps.
 func (u unit) hasItsCgroup() {
 	own, err := os.ReadFile("/proc/" + u.show("MainPID") + "/cgroup")
-	if err != nil || !strings.HasPrefix(string(own), "0::/system.slice/aem-exec.service/") {
+	if err != nil || !strings.HasPrefix(string(own), "0::"+u.within) {
 		u.t.Errorf("the supervisor is in %q, %v", own, err)
 	}
 	for file, want := range map[string]string{"memory.max": "33554432", "pids.max": "32", "cpu.max": "50000 100000"} {
-		found, _ := filepath.Glob("/sys/fs/cgroup/system.slice/aem-exec.service/*/a/" + file)
+		found, _ := filepath.Glob("/sys/fs/cgroup" + u.within + "*/a/" + file)
 		if len(found) != 1 {
 			u.t.Errorf("%s: %v", file, found)
 			continue
@@ -167,7 +188,7 @@ func (u unit) stopsWithGrace() {
 	finish := u.slow()
 	stopped := make(chan error, 1)
 	go func() {
-		_, err := u.run("systemctl", "stop", "aem-exec.service")
+		_, err := u.run(u.systemctl("stop")...)
 		stopped <- err
 	}()
 	u.until("ActiveState", func(state string) bool { return state == "deactivating" })
@@ -180,7 +201,7 @@ func (u unit) stopsWithGrace() {
 	if state, result := u.show("ActiveState"), u.show("Result"); state != "inactive" || result != "success" {
 		u.t.Errorf("the unit is %s, with %s", state, result)
 	}
-	if _, err := os.Stat("/sys/fs/cgroup/system.slice/aem-exec.service"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat("/sys/fs/cgroup" + u.within); !errors.Is(err, os.ErrNotExist) {
 		u.t.Errorf("its cgroup is left: %v", err)
 	}
 }
@@ -197,7 +218,7 @@ func (u unit) slow() (finish func() string) {
 		out, _ := u.run("aem-exec", "emit", "a/slow", "--wait")
 		fate <- out
 	}()
-	for deadline := time.Now().Add(aemtest.Slow(patience)); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat("/tmp/begun"); err == nil {
 			break
 		}
@@ -215,10 +236,10 @@ func (u unit) slow() (finish func() string) {
 
 // isStartedAgain: a supervisor that was killed is another one soon, and of what it ran nothing goes on.
 func (u unit) isStartedAgain() {
-	u.must("systemctl", "start", "aem-exec.service")
+	u.must(u.systemctl("start")...)
 	finish := u.slow()
 	pid := u.show("MainPID")
-	u.must("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "aem-exec.service")
+	u.must(u.systemctl("kill", "--kill-whom=main", "-s", "KILL")...)
 	u.until("MainPID", func(now string) bool { return now != pid && now != "0" })
 	u.until("ActiveState", func(state string) bool { return state == "active" })
 	finish() // nobody tells the fate of what ran
@@ -228,16 +249,14 @@ func (u unit) isStartedAgain() {
 			u.t.Errorf("process %s is left: %q", pid, command)
 		}
 	}
-	u.must("systemctl", "restart", "aem-exec.service")
+	u.must(u.systemctl("restart")...)
 	u.emit("a/count", "done")
 }
 
 // isNotForAWrongFile: starting again would not mend it.
 func (u unit) isNotForAWrongFile() {
-	if err := os.WriteFile("/etc/aem/aem.toml", []byte("[app.a]\nusr = \"x\"\n"), 0o644); err != nil {
-		u.t.Fatal(err)
-	}
-	if out, err := u.run("systemctl", "restart", "aem-exec.service"); err == nil {
+	u.configure("[app.a]\nusr = \"x\"\n")
+	if out, err := u.run(u.systemctl("restart")...); err == nil {
 		u.t.Errorf("restarted: %s", out)
 	}
 	u.until("ActiveState", func(state string) bool { return state == "failed" })
