@@ -12,28 +12,11 @@ import (
 	"github.com/aem-exec/aem-exec/test/vm/guest"
 )
 
-// tested are the packages whose tests run in guests: those that ask the kernel for more than files. What only computes
-// for long is left out, because it takes many times as long in the emulator.
-var tested = []struct{ pkg, run, skip string }{
-	{pkg: "internal/sys"},
-	{pkg: "internal/spawn"},
-	{pkg: "limits"},
-	{pkg: "policy", skip: "TestLongProgram"},
-	{pkg: "directcopy", skip: "^TestGrow$"},
-	{pkg: "source", skip: "^TestCronAgreesWithANaiveReading"},
-	{pkg: "control"},
-	{pkg: "handler", skip: "^TestGrow$"},
-	{pkg: "executor"},
-	{pkg: "supervisor", skip: "^TestArenaGrowsTo256MiB"},
-	{pkg: "test/sdk", skip: "^TestGrow$"},
-	{pkg: "test", run: "^(TestAttacks_|TestMemoryRunsOut)"},
-}
-
 // cPrograms are the sources of the C programs that those tests run.
 var cPrograms = []string{"internal/spawn/testdata/*.c", "examples/handlers/*/*.c", "test/sdk/testdata/*.c", "test/attack/*.c"}
 
 // hostPackages are the packages of the host whose programs those tests run. Debian cannot be without them.
-var hostPackages = []string{"coreutils", "dash", "grep", "util-linux"}
+var hostPackages = []string{"coreutils", "dash", "grep", "hostname", "util-linux"}
 
 // binaries is where the tests and programs are that were built for guests.
 type binaries struct{ dir string }
@@ -42,8 +25,8 @@ type binaries struct{ dir string }
 func build(dir string) (*binaries, error) {
 	b := &binaries{dir}
 	packages := make([]string, len(tested))
-	for i, p := range tested {
-		packages[i] = "./" + p.pkg
+	for i, t := range tested {
+		packages[i] = "./" + t.pkg
 	}
 	for _, args := range [][]string{
 		append([]string{"test", "-c", "-ldflags=-s -w", "-o", b.tests("")}, packages...),
@@ -106,6 +89,3 @@ func (b *binaries) addTests(t guest.Tree) error {
 
 // zoneInfo is where guests have the time zones.
 const zoneInfo = "/zoneinfo.zip"
-
-// testBinary is the path in a guest of a package's tests.
-func testBinary(pkg string) string { return "/tests/" + filepath.Base(pkg) + ".test" }

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 )
 
 // console shows what counts of a guest's console: its steps, and tests that failed. The whole is in bin/vm-GUEST.log, and is
@@ -14,6 +16,7 @@ type console struct {
 	verbose bool
 	whole   *os.File
 	line    []byte
+	missing map[string]int // tests that were skipped, by the feature that the guest lacks
 }
 
 func newConsole(name string, verbose bool) (*console, error) {
@@ -21,12 +24,15 @@ func newConsole(name string, verbose bool) (*console, error) {
 		return nil, err
 	}
 	whole, err := os.Create("bin/vm-" + name + ".log")
-	return &console{name: name, verbose: verbose, whole: whole}, err
+	return &console{name: name, verbose: verbose, whole: whole, missing: map[string]int{}}, err
 }
 
-// shown are the lines that count. Tests that were skipped do not: aemtest.Require lets a guest skip only for programs
-// that it does not have and for cgroup v1.
-var shown = regexp.MustCompile(`^VM: |^\s*--- FAIL: `)
+// shown are the lines that count. Tests that were skipped are counted: aemtest.Require lets a guest skip only for programs
+// that it does not have, for cgroup v1, and for root where a step is another user's.
+var (
+	shown   = regexp.MustCompile(`^VM: |^\s*--- FAIL: `)
+	skipped = regexp.MustCompile(`: missing feature ([^:]+): `)
+)
 
 func (c *console) Write(p []byte) (int, error) {
 	for _, b := range p {
@@ -47,12 +53,18 @@ func (c *console) print() {
 	if c.verbose || shown.Match(c.line) {
 		fmt.Printf("vm: %s: %s", c.name, c.line)
 	}
+	if lack := skipped.FindSubmatch(c.line); lack != nil {
+		c.missing[string(lack[1])]++
+	}
 	c.line = c.line[:0]
 }
 
 // end is the end of a run that returned err.
 func (c *console) end(err error) error {
 	defer c.whole.Close()
+	for _, feature := range slices.Sorted(maps.Keys(c.missing)) {
+		fmt.Printf("vm: %s: skipped for want of %s: %d tests\n", c.name, feature, c.missing[feature])
+	}
 	if err != nil && !c.verbose {
 		text, read := os.ReadFile(c.whole.Name())
 		fmt.Printf("%s\n", text)

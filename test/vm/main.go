@@ -18,7 +18,7 @@ import (
 )
 
 // bootLimit ends a guest that hangs. The steps of its plan have limits of their own below it.
-const bootLimit = 15 * time.Minute
+const bootLimit = 30 * time.Minute
 
 // options are what the command line says.
 type options struct {

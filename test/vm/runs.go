@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/aem-exec/aem-exec/test/vm/guest"
 )
@@ -19,7 +18,7 @@ type run struct {
 	tree    func(*binaries) (guest.Tree, error)
 	init    string // PID 1
 	command string // more of the kernel's command line
-	steps   func() []guest.Step
+	steps   []guest.Step
 }
 
 // The kernels of the tests: one as new as there is, and the oldest that the project is for.
@@ -38,53 +37,9 @@ var (
 
 // runs are what there is to run.
 var runs = []run{
-	{"new", newest, (*binaries).hostTree, "/programs/init", "", steps},
-	{"old", oldest, (*binaries).hostTree, "/programs/init", "", steps},
-	{"systemd", newest, (*binaries).systemdTree, "/sbin/init", systemdCommand, systemdSteps},
-}
-
-// slowness is how many times longer things may take in the emulator.
-const slowness = "10"
-
-// environment is that of every step.
-var environment = []string{
-	"PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", "HOME=/root", "TMPDIR=/tmp", "AEM_IN_VM=1", "AEM_SLOW=" + slowness,
-	"ZONEINFO=" + zoneInfo,
-}
-
-// steps are the tests of each package, and of what depends on Yama, whose scope a kernel never takes back.
-func steps() []guest.Step {
-	return append(packageSteps(), yamaSteps()...)
-}
-
-func packageSteps() []guest.Step {
-	var steps []guest.Step
-	for _, p := range tested {
-		s := testStep(p.pkg, p.pkg)
-		s.Argv = append(s.Argv, "-test.run="+p.run, "-test.skip="+p.skip) // empty: all, and none
-		steps = append(steps, s)
-	}
-	return steps
-}
-
-// yamaSteps runs the test of copies under each scope of Yama.
-func yamaSteps() []guest.Step {
-	var steps []guest.Step
-	for _, scope := range []string{"0", "1", "2", "3"} {
-		for _, uid := range []int{0, 65534} {
-			s := testStep(fmt.Sprintf("ptrace_scope %s as uid %d", scope, uid), "supervisor", "-test.run=^TestDirectCopyUnderYama$")
-			s.UID, s.Sysctl = uid, map[string]string{"kernel/yama/ptrace_scope": scope}
-			steps = append(steps, s)
-		}
-	}
-	return steps
-}
-
-// testStep runs tests of a package, all of them without further arguments.
-func testStep(name, pkg string, args ...string) guest.Step {
-	const limit = 8 * time.Minute
-	argv := []string{testBinary(pkg), "-test.v", fmt.Sprintf("-test.timeout=%v", limit-10*time.Second)}
-	return guest.Step{Name: name, Dir: "/source/" + pkg, Argv: append(argv, args...), Env: environment, Timeout: limit}
+	{"new", newest, (*binaries).hostTree, "/programs/init", "", newSteps()},
+	{"old", oldest, (*binaries).hostTree, "/programs/init", "", oldSteps()},
+	{"systemd", newest, (*binaries).systemdTree, "/sbin/init", systemdCommand, systemdSteps()},
 }
 
 // diskBytes is the size of an empty disk that every guest has.
@@ -107,7 +62,7 @@ func (r run) boot(ctx context.Context, b *binaries, o options) error {
 	if err != nil {
 		return err
 	}
-	plan := guest.Plan{Steps: slices.DeleteFunc(r.steps(), func(s guest.Step) bool { return !o.steps.MatchString(s.Name) })}
+	plan := guest.Plan{Steps: slices.DeleteFunc(slices.Clone(r.steps), func(s guest.Step) bool { return !o.steps.MatchString(s.Name) })}
 	for i := range plan.Steps {
 		if o.tests != "" {
 			plan.Steps[i].Argv = append(plan.Steps[i].Argv, "-test.run="+o.tests)
