@@ -18,10 +18,13 @@ import (
 )
 
 // gated is a handler that ends when the flag is there.
-func gated(t *testing.T) (h executor.Spec, open func()) {
+func gated(t *testing.T) (h executor.Spec, open func()) { t.Helper(); return gatedBy(t, "sleep 0.01") }
+
+// gatedBy is one that passes the time with a command.
+func gatedBy(t *testing.T, pause string) (h executor.Spec, open func()) {
 	t.Helper()
 	flag := filepath.Join(t.TempDir(), "go")
-	return shell("until [ -e " + flag + " ]; do sleep 0.01; done"), func() {
+	return shell("until [ -e " + flag + " ]; do " + pause + "; done"), func() {
 		if err := os.WriteFile(flag, nil, 0o644); err != nil {
 			t.Error(err)
 		}
