@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -217,7 +216,7 @@ func TestAnotherUser_R055(t *testing.T) {
 	aemtest.Require(t, aemtest.Root)
 	for _, way := range []executor.Copy{executor.DirectCopy, executor.SharedCopy} {
 		h := role(t, "self")
-		h.Copy, h.Exec = way, []string{forAnybody(t)}
+		h.Copy = way
 		a := topicApp(h)
 		a.User = "nobody"
 		r := startRun(t, nil, a)
@@ -228,22 +227,4 @@ func TestAnotherUser_R055(t *testing.T) {
 		}
 		r.stop()
 	}
-}
-
-// forAnybody is the test's own program where every user finds it.
-func forAnybody(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "aem-supervisor-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	self, err := os.ReadFile("/proc/self/exe")
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "handler"), self, 0o755)
-	}
-	if err = errors.Join(err, os.Chmod(dir, 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, "handler")
 }

@@ -108,7 +108,7 @@ var roles = map[string]func(){
 
 // player is the test binary, where every user may execute it.
 var player = sync.OnceValues(func() (string, error) {
-	dir, err := programs()
+	dir, err := folder()
 	if err != nil {
 		return "", err
 	}

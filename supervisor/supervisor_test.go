@@ -23,13 +23,19 @@ import (
 // patience is how long a test waits for what must happen.
 var patience = aemtest.Slow(30 * time.Second)
 
-// programs is the folder of the example handlers, built when a test first wants them.
-var programs = sync.OnceValues(func() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "aem-supervisor-test-"); err != nil {
-		return "", err
+// folder is one where every user may execute programs; it goes with the run.
+var folder = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "aem-supervisor-test-"); err == nil {
+		err = os.Chmod(dir, 0o755)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return dir, err
+	return dir, err
+})
+
+// programs is the folder of the example handlers, built when a test first wants them.
+var programs = sync.OnceValues(func() (string, error) {
+	dir, err := folder()
+	if err != nil {
+		return "", err
 	}
 	return aemtest.GoPrograms(dir, "../examples/handlers/...")
 })
@@ -46,7 +52,11 @@ func program(t *testing.T, name string) string {
 
 func TestMain(m *testing.M) {
 	play()
-	aemtest.NoLeaks(m)
+	aemtest.NoLeaks(m, func() {
+		if dir, err := folder(); err == nil {
+			os.RemoveAll(dir)
+		}
+	})
 }
 
 // logBuffer collects the log of a supervisor.
