@@ -33,11 +33,10 @@ var helpers = map[string]struct {
 
 // helper prints what the process printed, or why it was not made.
 func helper() int {
-	mode := os.Getenv(helperEnv)
-	if mode == "bare main" {
+	if bareMain {
 		giveUpBounding()
 	}
-	h := helpers[mode]
+	h := helpers[os.Getenv(helperEnv)]
 	spec, vars := shell(h.script)
 	h.spec.Path, h.spec.Umask = spec.Path, spec.Umask
 	vars.FDs = []int{-1, 1, 1}
@@ -47,9 +46,17 @@ func helper() int {
 	return 0
 }
 
+// bareMain is that mode. Variables get their values on the main thread, and who locks it then stays there.
+var bareMain = func() bool {
+	bare := os.Getenv(helperEnv) == "bare main"
+	if bare {
+		runtime.LockOSThread()
+	}
+	return bare
+}()
+
 // giveUpBounding leaves the main thread as a lane does that ran on it.
 func giveUpBounding() {
-	runtime.LockOSThread()
 	if sys.Gettid() != os.Getpid() {
 		fmt.Println("not the main thread")
 	}
