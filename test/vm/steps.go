@@ -34,7 +34,7 @@ var tested = []tests{
 }
 
 // contained are the supervisor's tests of what it has the kernel do: limits, confinement, copies, and lives of processes.
-const contained = "^Test(EventsLargerThan|DeathAtGrowth|MemoryTooSmall|HandlerOfRoot|Confinement|OwnSignals|LimitsContain|Trap|" +
+const contained = "^Test(EventsLargerThan|DeathAtGrowth|HandlerOfRoot|Confinement|OwnSignals|LimitsContain|Trap|" +
 	"StuckCopy|FrozenApp|KilledHandlers|AnotherUser|DeadFileSystem|KernelsLimit|HandlerOfALimits|NoRoomForAProcess|Liars|" +
 	"ProcessesAreNever|LogOnly|HellosThatAreRefused|Zygote|ChildIsBorn|EchoThrough|FateOfEachEnd|SpawnFailure|UsageOfAnApp|" +
 	"HandlersOwnAllocator|ReadySocket|DirectCopy)"
