@@ -69,6 +69,9 @@ func syntaxError(name string, err error) Error {
 	return Error{File: name, Line: 1, Message: err.Error()}
 }
 
+// Name is what the file is called.
+func (f *File) Name() string { return f.name }
+
 // Place is where a key or table stands, as "aem.toml:12: app.web.event.hello". A key that the file does not state is
 // where its table is.
 func (f *File) Place(key string) string {

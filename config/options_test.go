@@ -210,3 +210,18 @@ handler = "a"
 	same(t, "notices of the app", web.Events[3].Source, source.Notice{Kind: "supervisor.limit", Apps: []string{"web"}})
 	same(t, "notices of all apps", web.Events[4].Source, source.Notice{Kind: "supervisor.failed", Apps: []string{"*"}})
 }
+
+// TestTheSameTextIsTheSameOptions: a reload of a file that nobody has touched changes nothing.
+func TestTheSameTextIsTheSameOptions(t *testing.T) {
+	files, err := filepath.Glob("../configs/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, name, parse(t, string(text)).Options, parse(t, string(text)).Options)
+	}
+}

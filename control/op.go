@@ -9,8 +9,7 @@ import "fmt"
 //
 //	1  version list lookup start stop fire remove emit dead-list dead-show dead-replay dead-drop;
 //	   usage watch priority timeout clean, later;
-//	   attach register, later;
-//	   filter reload have their numbers and are answered with ENOSYS.
+//	   attach register filter reload, later.
 const Version = 1
 
 // Op is the number of an operation. Numbers are never used again.
@@ -62,6 +61,7 @@ const (
 	argEvents
 	argQuiet
 	argDescriptors
+	argFilter
 
 	argWatched = argSelectors | argAll
 	argJobs    = argWatched | argOwn
@@ -76,7 +76,7 @@ type operation struct {
 	takes   argument // what it understands; anything else is refused, never ignored
 	needs   argument // at least one of these must be there
 	want    string   // what to say when none is
-	later   bool     // reserved: answered with ENOSYS
+	whole   bool     // it is about the supervisor, and not about jobs of it
 }
 
 const (
@@ -101,10 +101,10 @@ var operations = map[Op]operation{
 	OpUsage:      {name: "usage", takes: argApps | argAll},
 	OpWatch:      {name: "watch", takes: argWatched | argSince},
 	OpPriority:   {name: "priority", changes: true, takes: argJobs | argPriority, needs: argJobs, want: wantJobs},
-	OpFilter:     {name: "filter", changes: true, later: true},
+	OpFilter:     {name: "filter", changes: true, takes: argJobs | argFilter, needs: argJobs, want: wantJobs},
 	OpTimeout:    {name: "timeout", changes: true, takes: argActing | argTimeout, needs: argJobs, want: wantJobs},
 	OpClean:      {name: "clean", changes: true, takes: argActing, needs: argJobs, want: wantJobs},
-	OpReload:     {name: "reload", changes: true, later: true},
+	OpReload:     {name: "reload", changes: true, whole: true},
 	OpAttach:     {name: "attach", changes: true, takes: argApp | argHandler | argToken, needs: argApp, want: "an app"},
 	OpRegister:   {name: "register", changes: true, takes: argEvents | argDescriptors, needs: argEvents, want: "events"},
 }

@@ -15,7 +15,7 @@ func TestOperations(t *testing.T) {
 			t.Errorf("%s is both %d and %d", row.name, before, op)
 		}
 		names[row.name] = op
-		if row.changes && !row.later && row.needs == 0 {
+		if row.changes && !row.whole && row.needs == 0 {
 			t.Errorf("%s changes things and needs nothing", row.name)
 		}
 		if row.needs&^row.takes != 0 || (row.needs != 0) != (row.want != "") {

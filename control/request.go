@@ -27,6 +27,7 @@ type Request struct {
 
 	Priority *aem.Priority  `json:"priority,omitempty"`   // priority: the new one
 	Timeout  *time.Duration `json:"timeout_ns,omitempty"` // timeout: of each attempt; 0 none
+	Filter   *string        `json:"filter,omitempty"`     // filter: an expression; "" none
 	Since    uint64         `json:"since,omitempty"`      // watch: the Next of the answer before
 
 	Own   bool `json:"own,omitempty"`   // the jobs that were registered over this connection
@@ -74,6 +75,7 @@ func (r Request) given() argument {
 		{argSince, r.Since != 0}, {argApps, len(r.Apps) > 0}, {argOwn, r.Own}, {argQuiet, r.Quiet}, {argApp, r.App != ""},
 		{argHandler, len(r.Handler) > 0}, {argToken, r.Token != ""}, {argEvents, len(r.Events) > 0},
 		{argDescriptors, len(r.FDs) > 0},
+		{argFilter, r.Filter != nil},
 	} {
 		if a.there {
 			set |= a.bit
@@ -91,7 +93,7 @@ var argumentNames = []struct {
 	{argTopic, "a topic"}, {argWait, "wait"}, {argData, "data"},
 	{argPriority, "a priority"}, {argTimeout, "a timeout"}, {argSince, "since"}, {argApps, "an app"},
 	{argOwn, "own"}, {argQuiet, "quiet"}, {argApp, "an app"}, {argHandler, "a handler"}, {argToken, "a token"}, {argEvents, "events"},
-	{argDescriptors, "descriptors"},
+	{argDescriptors, "descriptors"}, {argFilter, "a filter"},
 }
 
 // Check reports what makes the request impossible whatever jobs there are: as *Error, ENOSYS for an operation that is
@@ -102,8 +104,6 @@ func (r Request) Check() error {
 	switch {
 	case !known:
 		return Errorf(syscall.ENOSYS, "%v: unknown", r.Op)
-	case row.later:
-		return Errorf(syscall.ENOSYS, "%v: not supported yet", r.Op)
 	case row.needs != 0 && given&row.needs == 0:
 		return Errorf(syscall.EINVAL, "%v: want %s", r.Op, row.want)
 	case r.All && given&(argSelectors|argIDs|argApps|argOwn) != 0, r.Own && len(r.Selectors) > 0:
@@ -123,6 +123,8 @@ func (r Request) Check() error {
 		return Errorf(syscall.EINVAL, "priority: want one of 0 to %d", aem.PriorityLevels-1)
 	case r.Op == OpTimeout && (r.Timeout == nil || *r.Timeout < 0):
 		return Errorf(syscall.EINVAL, "timeout: want a time, or none")
+	case r.Op == OpFilter && r.Filter == nil:
+		return Errorf(syscall.EINVAL, "filter: want an expression, or an empty one for none")
 	}
 	if err := r.checkRegistrations(); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 //	start stop remove    []Touched
 //	fire                 []Touched, each with its event
 //	priority timeout     []Touched
+//	filter               []Touched
 //	clean                []Touched, each with what was shed
 //	watch                Watched
 //	emit                 Emitted
@@ -24,6 +25,7 @@ import (
 //	usage                []Usage
 //	attach               Attached, with descriptors
 //	register             Registered
+//	reload               Reloaded
 //
 // With quiet, those that answer with []Touched do so with Acted.
 
@@ -40,6 +42,7 @@ type Lookup struct {
 	aem.JobStatus
 	Arena    *aem.HandlerArena `json:"arena"`            // its handler's; null unless handover is direct
 	NextRuns []time.Time       `json:"next_runs"`        // of a timer: the next three
+	Filter   string            `json:"filter"`           // what it is told of; "" everything
 	Filtered uint64            `json:"filtered"`         // arrivals that its filter kept out: they are in no other count
 	Missed   uint64            `json:"missed"`           // of the detected, those that did not start within its deadline
 	Parent   aem.JobID         `json:"parent,omitempty"` // the job of the program that it was inherited from
@@ -81,6 +84,19 @@ type Inherited struct {
 // Registered has the ids of the jobs of each registration, in its order.
 type Registered struct {
 	IDs [][]aem.JobID `json:"ids"`
+}
+
+// Reloaded is what has become of what runs, since its files were read again.
+type Reloaded struct {
+	Changes  []Change `json:"changes"`
+	Warnings []string `json:"warnings"` // what is allowed, but hardly meant
+}
+
+// Change is what has become of one thing.
+type Change struct {
+	Change string `json:"change"` // added removed changed renewed
+	What   string `json:"what"`   // app handler job
+	Name   string `json:"name"`   // as web, web/greet, web/hello
 }
 
 // Watched is what happened since another answer.

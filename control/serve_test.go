@@ -146,7 +146,8 @@ func TestRefusals(t *testing.T) {
 		{"app that is no pattern", Request{Op: OpUsage, Apps: []string{"a/b"}}, syscall.EINVAL},
 		{"apps not taken", Request{Op: OpList, Apps: []string{"a"}}, syscall.EINVAL},
 		{"all and an app", Request{Op: OpUsage, All: true, Apps: []string{"a"}}, syscall.EINVAL},
-		{"reserved", Request{Op: OpReload}, syscall.ENOSYS},
+		{"priority without one", Request{Op: OpPriority, All: true}, syscall.EINVAL},
+		{"filter without one", Request{Op: OpFilter, All: true}, syscall.EINVAL},
 		{"unknown", Request{Op: 999}, syscall.ENOSYS},
 	} {
 		m, err := row.req.message(7)

@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"slices"
+
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/limits"
 )
@@ -25,9 +27,20 @@ func (p *Places) free(c *processes) bool {
 	case !p.limited():
 		return true
 	case c.pool.spec.Life.stays():
-		return len(c.live)-(c.seated-c.unborn) < c.pool.spec.Size // else one that is to end still has it
+		return c.stayers() < c.pool.spec.Size // else one that is to end still has it
 	}
 	return p.room(1)
+}
+
+// stayers is how many residents or zygotes there are, those of former pools included.
+func (c *processes) stayers() int {
+	n := len(c.live) - (c.seated - c.unborn)
+	if c.pool.former != nil {
+		if f, ok := c.pool.former.crew.(*processes); ok && f.pool.spec.Life.stays() {
+			n += f.stayers()
+		}
+	}
+	return n
 }
 
 // room reports whether n processes that have no place of their own have one.
@@ -47,6 +60,16 @@ func (p *Places) open(c *processes) {
 	p.crews = append(p.crews, c)
 	if c.pool.spec.Life.stays() {
 		p.reserved += c.pool.spec.Size
+	}
+}
+
+// close gives back what a crew had for itself: it makes no more processes.
+func (p *Places) close(c *processes) {
+	if i := slices.Index(p.crews, c); i >= 0 {
+		p.crews = slices.Delete(p.crews, i, i+1)
+		if c.pool.spec.Life.stays() {
+			p.reserved -= c.pool.spec.Size
+		}
 	}
 }
 

@@ -23,6 +23,9 @@ type Pool struct {
 	work     *Workplace
 	settling timing.Alarm // set while threads are raised that have nothing to do
 
+	started      bool
+	former, heir *Pool // whose place it has taken, and who has taken its own
+
 	ended aem.Completion // of the attempt that is being reported: here, so that it costs no allocation
 }
 
@@ -243,8 +246,16 @@ func (p *Pool) Rehearsed() error {
 	return nil
 }
 
+// Enlist counts the pool's agents for what its app may have of them. It is called once, on the loop, before Start.
+func (p *Pool) Enlist() {
+	if c, ok := p.crew.(*processes); ok {
+		c.work.Places.open(c)
+	}
+}
+
 // Start makes the agents that are to be there before their events.
 func (p *Pool) Start() {
+	p.started = true
 	if c, ok := p.crew.(*processes); ok {
 		c.fill()
 	}

@@ -42,6 +42,7 @@ type processes struct {
 
 	limited  bool       // the app has limits that a process can be blamed by
 	slots    []*slot    // made so far
+	named    int        // names of slots given, those of former pools included
 	free     []*slot    // with nobody in them
 	live     []*process // from being made until gone
 	idle     []*process // ready for an activation
@@ -85,7 +86,6 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 		c.close()
 		return nil, err
 	}
-	w.Places.open(c)
 	return c, nil
 }
 
@@ -166,7 +166,9 @@ func (c *processes) ready(head *aem.Activation) bool {
 }
 
 // places is how many activations more may run.
-func (c *processes) places() int { return c.pool.spec.Concurrency - max(c.busy, c.seated) }
+func (c *processes) places() int {
+	return c.pool.spec.Concurrency - c.pool.before() - max(c.busy, c.seated)
+}
 
 // pick is the process that an activation would be given to. A connection goes only to one that has nothing else: if
 // that one ends, it is known whose connection was lost. Of zygotes it is the one with the least to copy, and each
@@ -371,7 +373,8 @@ func (c *processes) slot() *slot {
 		c.free = c.free[:n-1]
 		return s
 	}
-	s := &slot{crew: c, name: slotName(c.pool.spec.Name, len(c.slots))}
+	s := &slot{crew: c, name: slotName(c.pool.spec.Name, c.named)}
+	c.named++
 	c.slots = append(c.slots, s)
 	return s
 }
@@ -474,7 +477,7 @@ func (c *processes) kill() {
 
 func (c *processes) ended() bool { return c.stopped && len(c.live) == 0 }
 
-// close lets go of the slots. No process is left, and the lane is closed.
+// close lets go of the slots, once. No process is left, and the lane has nothing of theirs to do.
 func (c *processes) close() {
 	if c.ruleset > 0 {
 		sys.Close(c.ruleset)
@@ -482,6 +485,7 @@ func (c *processes) close() {
 	for _, s := range c.slots {
 		s.close()
 	}
+	c.ruleset, c.slots = 0, nil
 }
 
 // outOfMemory ends the whole slot of each process that memory ran out in: what is left of it after the kernel chose

@@ -62,11 +62,11 @@ func (t *thread) listen() (order uint32) {
 }
 
 func (c *threads) ready(*aem.Activation) bool {
-	return !c.stopped && (len(c.idle) > 0 || c.made < c.limit)
+	return !c.stopped && c.spare() > 0
 }
 
 func (c *threads) running() int { return c.busy }
-func (c *threads) spare() int   { return c.limit - c.busy }
+func (c *threads) spare() int   { return c.limit - c.pool.before() - c.busy }
 func (c *threads) ended() bool  { return c.stopped && c.made == 0 }
 
 func (c *threads) run(Mark) {

@@ -7,17 +7,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
 // Tree is the supervisor's place in the cgroup file systems: NAME below the cgroup it runs in, per hierarchy. It has one
-// owner and no lock.
+// owner, beside whom groups of it may be removed by theirs.
 type Tree struct {
 	name        string
 	hierarchies []*hierarchy
 	swapping    bool       // the host has swap space now
-	low         int64      // bytes that are protected for all groups together
 	vacated     *hierarchy // where we moved into a leaf of our own
+
+	mu  sync.Mutex // guards low
+	low int64      // bytes that are protected for all groups together
 }
 
 // OpenTree finds the supervisor's own cgroups. It makes nothing, and a host without cgroups gives a tree in which every

@@ -71,6 +71,8 @@ func v2(resources func(Limits) cgroup2.Resources) func(*Group, *place, Limits) e
 // protect protects memory of the app. A group is protected no further than those above it are, so NAME is protected as
 // much as all of its apps together, and what is above NAME has to be by who owns it.
 func protect(g *Group, p *place, l Limits) error {
+	g.tree.mu.Lock()
+	defer g.tree.mu.Unlock()
 	sum := g.tree.low + l.MemoryLow
 	for dir := p.home; len(dir) >= len(p.mount); dir = filepath.Dir(dir) {
 		text, err := os.ReadFile(filepath.Join(dir, "memory.low"))
@@ -90,6 +92,8 @@ func protect(g *Group, p *place, l Limits) error {
 
 // unprotect takes the app's memory out of what NAME protects.
 func (g *Group) unprotect() {
+	g.tree.mu.Lock()
+	defer g.tree.mu.Unlock()
 	if p := g.limited["memory_low"]; p != nil && p.unified && g.low > 0 {
 		g.tree.low -= g.low
 		g.low = 0

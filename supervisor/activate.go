@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -21,7 +22,7 @@ func (s *Supervisor) Detected(id aem.JobID, e *aem.Event) {
 	if e.Lost != 0 {
 		s.consultSource(id, "lost", e, "events were lost")
 	}
-	if reg.filter != nil && !s.meant(j, reg, e) {
+	if f := s.filterOf(j, reg); f != nil && !s.meant(j, reg, f, e) {
 		return
 	}
 	s.activate(j, reg, e)
@@ -74,14 +75,13 @@ func (s *Supervisor) queue(reg *registration, a *aem.Activation) {
 	s.Wake(reg.pool)
 }
 
-// Wake puts a pool on the list of those whose queue may have something to run.
+// Wake puts a pool on the list of those whose queue may have something to run, and with it those that have its queue.
 func (s *Supervisor) Wake(p *executor.Pool) {
-	for _, other := range s.active {
-		if other == p {
-			return
+	for ; p != nil; p = p.Heir() {
+		if !slices.Contains(s.active, p) {
+			s.active = append(s.active, p)
 		}
 	}
-	s.active = append(s.active, p)
 }
 
 // dismiss lets go of an event that has its fate: a connection that nobody took is closed, and where it came from is told.

@@ -32,11 +32,13 @@ var answers = map[control.Op]func(s *Supervisor, ctx context.Context, peer contr
 	control.OpDeadDrop:   (*Supervisor).answerDeadDrop,
 	control.OpWatch:      (*Supervisor).answerWatch,
 	control.OpPriority:   (*Supervisor).answerPriority,
+	control.OpFilter:     (*Supervisor).answerFilter,
 	control.OpTimeout:    (*Supervisor).answerTimeout,
 	control.OpClean:      (*Supervisor).answerClean,
 	control.OpUsage:      (*Supervisor).answerUsage,
 	control.OpAttach:     (*Supervisor).answerAttach,
 	control.OpRegister:   (*Supervisor).answerRegister,
+	control.OpReload:     (*Supervisor).answerReload,
 }
 
 func (s *Supervisor) answer(ctx context.Context, peer control.Peer, req control.Request) control.Reply {
@@ -183,7 +185,7 @@ func (s *Supervisor) answerLookup(_ context.Context, peer control.Peer, req cont
 		for i, j := range jobs {
 			reg := s.jobs.registration(j)
 			list[i] = control.Lookup{JobStatus: s.status(j), Arena: reg.pool.Arena(), NextRuns: nextRuns(j.id, reg.source),
-				Filtered: s.jobs.look(j).filtered, Missed: s.jobs.look(j).missed, Parent: s.parents[j.id], Failures: slices.Clone(reg.failure)}
+				Filter: s.filterOf(j, reg).String(), Filtered: s.jobs.look(j).filtered, Missed: s.jobs.look(j).missed, Parent: s.parents[j.id], Failures: slices.Clone(reg.failure)}
 		}
 		return list
 	})

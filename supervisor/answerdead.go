@@ -13,10 +13,11 @@ import (
 // letters are the dead letters that a request means and its peer may see.
 func (s *Supervisor) letters(peer control.Peer, req control.Request) ([]*letter, error) {
 	every := req.All || len(req.Selectors) == 0 && len(req.IDs) == 0
+	may := s.mayRead(peer)
 	found := s.dead.match(func(l *letter) bool {
 		app, rest, _ := strings.Cut(l.Job, "/")
 		event, handler, _ := strings.Cut(rest, ":")
-		if !s.mayRead(peer, app) {
+		if !may(app) {
 			return false
 		}
 		return every || slices.Contains(req.IDs, l.ID) || slices.ContainsFunc(req.Selectors, func(sel control.Selector) bool {
@@ -31,14 +32,18 @@ func (s *Supervisor) letters(peer control.Peer, req control.Request) ([]*letter,
 	return found, nil
 }
 
-// mayRead reports whether a peer may see an app's dead letters; those of an app that is gone only who may see all.
-func (s *Supervisor) mayRead(peer control.Peer, name string) bool {
-	for _, a := range s.apps { // fixed after New
-		if a.spec.Name == name {
-			return s.may(peer, a)
+// mayRead says of which apps a peer may see the dead letters; of those of apps that are gone only who may see all.
+func (s *Supervisor) mayRead(peer control.Peer) func(app string) bool {
+	may := map[string]bool{}
+	s.ask(func() {
+		for _, a := range s.apps {
+			may[a.spec.Name] = s.may(peer, a)
 		}
+	})
+	return func(app string) bool {
+		allowed, there := may[app]
+		return allowed || !there && peer.UID == 0
 	}
-	return peer.UID == 0
 }
 
 func (s *Supervisor) answerDeadList(_ context.Context, peer control.Peer, req control.Request) control.Reply {

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"syscall"
@@ -37,6 +38,12 @@ type app struct {
 
 	waits  waits
 	unseen error // why calls that its policy has recorded cannot be told; nil: they are
+
+	session   uint32 // of its lane's, in the kernel's audit records
+	witnessed bool   // it has one
+	probed    bool   // whether its handlers' memory can be written to
+	ending    bool
+	retired   []*executor.Pool // when it ends: those that no job had any more
 }
 
 // registration is what jobs were registered as: one event for one handler. Most often it has one job; a program may
@@ -74,7 +81,8 @@ func (r *registration) name() string {
 	return name
 }
 
-// openApp makes what the app's agents share. It refuses rather than run them under less than was asked for.
+// openApp makes what the app's agents share. It refuses rather than run them under less than was asked for. It touches
+// nothing of the loop's, which enlist gives it to.
 func (s *Supervisor) openApp(spec *App) (*app, error) {
 	a := &app{spec: spec, pools: map[string]*executor.Pool{}, events: map[string][]*registration{}, gauges: newGauges(spec.Limits)}
 	identity, err := policy.LookupIdentity(spec.User, spec.Group, spec.Groups)
@@ -108,7 +116,7 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 		Publish: s.publishOnLoop(spec), Denied: s.denials.name, Functions: s.options.Functions,
 	}
 	if recorded(spec.Seccomp) || recorded(spec.SeccompReady) {
-		if a.unseen = s.witness(spec, lane, identity.UID); a.unseen != nil && s.options.Observer != nil {
+		if a.unseen = s.witness(a, lane, identity.UID); a.unseen != nil && s.options.Observer != nil {
 			return a, placed(a.unseen, "app", spec.Name, "policy.seccomp")
 		}
 	}
@@ -117,7 +125,18 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 			return a, placed(err, "app", spec.Name, "policy.seccomp_ready")
 		}
 	}
-	return a, errors.Join(s.confine(a), s.watchKernel(a))
+	return a, s.confine(a)
+}
+
+// enlist has the loop look after an app that was made.
+func (s *Supervisor) enlist(a *app) error {
+	if a.witnessed {
+		s.denials.witnesses[a.session] = &witness{denials: s.denials, app: a.spec.Name, seen: map[string]bool{}}
+	}
+	if a.work.Cell != nil {
+		s.orphans.held = append(s.orphans.held, a.work.Cell)
+	}
+	return s.watchKernel(a)
 }
 
 // openLane starts the app's lane. What its processes never have, each of its threads gives up once.
@@ -145,26 +164,39 @@ func laneQueue(spec *App) int {
 // openPools makes the pools of the app's handlers.
 func (s *Supervisor) openPools(a *app) error {
 	var errs []error
-	direct := func(h executor.Spec) bool { return h.Handover == executor.Direct && h.Copy != executor.SharedCopy }
-	if i := slices.IndexFunc(a.spec.Handlers, direct); i >= 0 {
-		if err := a.work.ProbeDirect(); err != nil {
-			return placed(err, "app", a.spec.Name, "handler", a.spec.Handlers[i].Name, "handover")
+	for i := range a.spec.Handlers {
+		p, err := s.openPool(a, &a.spec.Handlers[i])
+		if errs = append(errs, err); p != nil {
+			s.addPool(a, p)
 		}
-	}
-	for _, h := range a.spec.Handlers {
-		if err := s.checkLeftovers(a, &h); err != nil {
-			errs = append(errs, placed(err, "app", a.spec.Name, "handler", h.Name, "leftover"))
-		}
-		p, err := a.work.Open(h, a.spec.Limits.Activations)
-		if err != nil {
-			errs = append(errs, placed(err, "app", a.spec.Name, "handler", h.Name))
-			continue
-		}
-		a.pools[h.Name] = p
-		s.pools = append(s.pools, p)
-		s.owners[p] = a
 	}
 	return errors.Join(errs...)
+}
+
+// openPool makes the pool of one handler, which nobody uses yet. With an error there is none.
+func (s *Supervisor) openPool(a *app, h *executor.Spec) (*executor.Pool, error) {
+	if h.Handover == executor.Direct && h.Copy != executor.SharedCopy && !a.probed {
+		a.probed = true // it is told once
+		if err := a.work.ProbeDirect(); err != nil {
+			return nil, placed(err, "app", a.spec.Name, "handler", h.Name, "handover")
+		}
+	}
+	if err := s.checkLeftovers(a, h); err != nil {
+		return nil, placed(err, "app", a.spec.Name, "handler", h.Name, "leftover")
+	}
+	p, err := a.work.Open(*h, a.spec.Limits.Activations)
+	if err != nil {
+		return nil, placed(err, "app", a.spec.Name, "handler", h.Name)
+	}
+	return p, nil
+}
+
+// addPool has the jobs of a handler use its pool.
+func (s *Supervisor) addPool(a *app, p *executor.Pool) {
+	p.Enlist()
+	a.pools[p.Spec().Name] = p
+	s.pools = append(s.pools, p)
+	s.owners[p] = a
 }
 
 // checkLeftovers refuses to promise that what a zygote's child leaves behind is killed, where only the cgroup that it
@@ -203,6 +235,16 @@ func (s *Supervisor) register(a *app) error {
 	return nil
 }
 
+// registration is what the app's options have for an event and a handler, nil for nothing.
+func (a *app) registration(event, handler string) *registration {
+	for _, reg := range a.events[event] {
+		if reg.handler == handler && reg.lasting {
+			return reg
+		}
+	}
+	return nil
+}
+
 // declare makes the registrations of an event, one for each of its handlers, without jobs.
 func (s *Supervisor) declare(a *app, spec *Registration) ([]*registration, error) {
 	var regs []*registration
@@ -212,6 +254,9 @@ func (s *Supervisor) declare(a *app, spec *Registration) ([]*registration, error
 			return nil, placed(fmt.Errorf("no handler %q", handler), "app", a.spec.Name, "event", spec.Name, "handler")
 		}
 		reg, err := s.newRegistration(a, spec, pool)
+		if err == nil {
+			err = a.roomForJobs([]*registration{reg}, 1)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -237,7 +282,7 @@ func (s *Supervisor) newRegistration(a *app, spec *Registration, pool *executor.
 	if err := a.allows(spec, pool.Spec()); err != nil {
 		return nil, err
 	}
-	meant, err := compileFilter(spec)
+	meant, err := compileFilter(spec.Filter, spec.Source.Type())
 	if err != nil {
 		return nil, placed(err, "app", a.spec.Name, "event", spec.Name, "filter")
 	}
@@ -275,14 +320,9 @@ func (a *app) roomForJobs(regs []*registration, n int) error {
 	return nil
 }
 
-// allows checks a registration against the app's counts and lists.
+// allows checks a registration against the app's lists.
 func (a *app) allows(spec *Registration, h *executor.Spec) error {
 	l, typ := a.spec.Limits, spec.Source.Type()
-	for _, g := range a.ofJob(typ, h.Agent) {
-		if !g.Room(1) {
-			return &limitError{a.spec.Name, g}
-		}
-	}
 	switch {
 	case !l.AllowsType(typ):
 		return fmt.Errorf("the app may not register %s (limits.types)", typ)
@@ -312,7 +352,7 @@ func (a *app) close() error {
 	}
 	a.work.Lane.Close()
 	closeAll(a.spent)
-	for _, p := range a.pools {
+	for _, p := range slices.AppendSeq(a.retired, maps.Values(a.pools)) {
 		p.Close()
 	}
 	if a.work.Second != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -312,6 +313,44 @@ func TestFilterThatCannotJudgeLosesNothing_R075(t *testing.T) {
 		if _, err := New(Options{Apps: []App{a}, Logger: r.log}); err == nil || !strings.Contains(err.Error(), "app.a.event.t.filter: "+want) {
 			t.Errorf("%s: %v", filter, err)
 		}
+	}
+}
+
+// TestFilterIsReplaced_R075 gives jobs other filters while the supervisor runs, and takes them away. An expression that
+// does not fit one of the jobs changes none.
+func TestFilterIsReplaced_R075(t *testing.T) {
+	e := event("t", source.Topic{Name: "a/t"}, "h")
+	e.Filter = `size > 0`
+	timer := event("timer", source.Timer{After: time.Hour}, "h")
+	r := startRun(t, nil, testApp("a", []executor.Spec{builtin("h", "log", nil)}, e, timer))
+	for _, c := range []struct{ job, filter, refused, kept string }{
+		{"a/t", `size == 1`, "", "x"},
+		{"a/t", `siez`, "filter: a/t: unknown name siez", "x"},
+		{"a/*", `topic == "a/t"`, "filter: a/timer: unknown name topic", "x"},
+		{"a/*", `size > 1`, "", "xx"},
+		{"a/t", ``, "", " x xx"},
+	} {
+		reply := r.evctl(c.job, control.Request{Op: control.OpFilter, Filter: &c.filter})
+		if !strings.HasPrefix(reply.Error, c.refused) || (reply.Errno == syscall.EINVAL) != (c.refused != "") {
+			t.Errorf("filter %s %q: %v %q, want %q", c.job, c.filter, reply.Errno, reply.Error, c.refused)
+		}
+		var kept []string
+		for _, data := range []string{"", "x", "xx"} {
+			emitted, err := r.Emit(context.Background(), "a/t", []byte(data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if emitted.Jobs == 1 {
+				kept = append(kept, data)
+			}
+		}
+		if strings.Join(kept, " ") != c.kept {
+			t.Errorf("after filter %s %q: %q were meant, want %q", c.job, c.filter, kept, c.kept)
+		}
+	}
+	looked, err := control.ResultOf[[]control.Lookup](r.evctl("a/*", control.Request{Op: control.OpLookup}))
+	if err != nil || looked[0].Filter != "" || looked[1].Filter != "size > 1" {
+		t.Errorf("lookup: %+v, %v", looked, err)
 	}
 }
 

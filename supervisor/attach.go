@@ -24,6 +24,7 @@ import (
 // attached is such a program, from its attach until its last job is gone. It belongs to the loop, but for what says else.
 type attached struct {
 	app     *app
+	spec    *App // of the app when it came: of that nothing is looked at which may change
 	session *control.Session
 	pool    *executor.Pool
 	uid     uint32
@@ -50,7 +51,7 @@ type Tables interface {
 
 // answerAttach makes a program an agent. All that takes time is done here, and the loop is told when it is there.
 func (s *Supervisor) answerAttach(_ context.Context, peer control.Peer, req control.Request) control.Reply {
-	a, spec, err := s.invited(peer, req)
+	a, app, spec, err := s.invited(peer, req)
 	if err != nil {
 		return refusal(req.Op, err)
 	}
@@ -58,7 +59,7 @@ func (s *Supervisor) answerAttach(_ context.Context, peer control.Peer, req cont
 	if err != nil {
 		return refusal(req.Op, err)
 	}
-	at := &attached{app: a, session: peer.Session, uid: peer.UID, token: rand.Text(),
+	at := &attached{app: a, spec: app, session: peer.Session, uid: peer.UID, token: rand.Text(),
 		registrations: map[string]*registration{}, judged: map[string]*Registration{}}
 	fds := candidate.Descriptors()
 	err = errStopping
@@ -87,11 +88,15 @@ func (s *Supervisor) answerAttach(_ context.Context, peer control.Peer, req cont
 const abi = 1
 
 // invited is the app that a peer may be an agent of, and the handler that it is then.
-func (s *Supervisor) invited(peer control.Peer, req control.Request) (a *app, spec executor.Spec, err error) {
-	refuse := func(errno syscall.Errno, format string, args ...any) (*app, executor.Spec, error) {
-		return nil, executor.Spec{}, control.Errorf(errno, "attach: "+format, args...)
+func (s *Supervisor) invited(peer control.Peer, req control.Request) (a *app, of *App, spec executor.Spec, err error) {
+	refuse := func(errno syscall.Errno, format string, args ...any) (*app, *App, executor.Spec, error) {
+		return nil, nil, executor.Spec{}, control.Errorf(errno, "attach: "+format, args...)
 	}
-	a = s.appNamed(req.App) // fixed after New
+	s.ask(func() {
+		if a = s.appNamed(req.App); a != nil {
+			of = a.spec
+		}
+	})
 	switch {
 	case s.options.Tables == nil || peer.Session == nil:
 		return refuse(syscall.ENOSYS, "this supervisor takes no programs in")
@@ -103,14 +108,14 @@ func (s *Supervisor) invited(peer control.Peer, req control.Request) (a *app, sp
 		return refuse(syscall.ENOENT, "no app %q", req.App)
 	case !s.may(peer, a):
 		return refuse(syscall.EPERM, "uid %d may not be an agent of app %s", peer.UID, req.App)
-	case !a.spec.Limits.AllowsAgent(string(executor.Process)):
+	case !of.Limits.AllowsAgent(string(executor.Process)):
 		return refuse(syscall.EPERM, "app %s may not use agent process (limits.agents)", req.App)
 	}
 	spec, err = s.options.Tables.Handler(fmt.Sprintf("attached-%d", peer.PID), req.Handler)
 	if err != nil {
 		return refuse(syscall.EINVAL, "%v", err)
 	}
-	return a, spec, nil
+	return a, of, spec, nil
 }
 
 // newCandidate makes what a program needs to be an agent.
@@ -141,6 +146,8 @@ func (s *Supervisor) attach(at *attached, candidate *executor.Candidate) (err er
 	switch a := at.app; {
 	case s.phase != running:
 		return errStopping
+	case !slices.Contains(s.apps, a):
+		return control.Errorf(syscall.ENOENT, "attach: app %s is gone", a.spec.Name)
 	case !a.work.Places.Spare():
 		err := &limitError{a.spec.Name, &a.gauges.processes}
 		s.refused(a, err)

@@ -71,14 +71,14 @@ func (s *Supervisor) want(at *attached, peer control.Peer, r *control.Registrati
 	if w.spec = at.judged[w.key]; w.spec != nil && r.Socket == nil {
 		return w, nil
 	}
-	spec, err := s.options.Tables.Event(at.app.spec.Name, r.Name, r.Event, r.Socket != nil)
+	spec, err := s.options.Tables.Event(at.spec.Name, r.Name, r.Event, r.Socket != nil)
 	if err == nil {
 		err = source.Check(spec.Source)
 	}
 	if err != nil {
 		return w, control.Errorf(syscall.EINVAL, "register: %v", err)
 	}
-	if why := forbidden(at.app.spec, peer, &spec); why != "" {
+	if why := forbidden(at.spec, peer, &spec); why != "" {
 		return w, control.Errorf(syscall.EPERM, "register: %s: %s", r.Name, why)
 	}
 	if r.Socket != nil {

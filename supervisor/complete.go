@@ -194,6 +194,7 @@ func (s *Supervisor) forgetJob(id aem.JobID, reg *registration) {
 	delete(s.specs, id)
 	delete(s.latest, id)
 	delete(s.parents, id)
+	delete(s.narrowed, id)
 	s.jobs.remove(id)
 	if reg.by != nil {
 		reg.by.forget(s, reg)

@@ -87,7 +87,6 @@ func (s *Supervisor) enclose(a *app, flags uint64) error {
 	})
 	<-made
 	if err == nil {
-		s.orphans.held = append(s.orphans.held, a.work.Cell)
 		return nil
 	}
 	if c.Namespaces == nil && !c.ReadOnly {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
+	"github.com/aem-exec/aem-exec/internal/filter"
 )
 
 // answerPriority gives jobs another priority: what waits of them is ordered anew, what runs is not touched. None is
@@ -50,6 +51,34 @@ func (s *Supervisor) answerTimeout(_ context.Context, peer control.Peer, req con
 
 // noTimeout is a timeout that takes the handler's own away.
 const noTimeout = time.Duration(-1)
+
+// answerFilter gives jobs another filter, for what is detected from now on. None is changed unless the expression is right
+// for the events of all of them.
+func (s *Supervisor) answerFilter(_ context.Context, peer control.Peer, req control.Request) control.Reply {
+	var refused error
+	reply := s.withJobs(peer, req, func(jobs []*job) any {
+		filters := map[string]*filter.Filter{} // by type
+		for _, j := range jobs {
+			reg := s.jobs.registration(j)
+			typ := reg.spec.Source.Type()
+			if _, made := filters[typ]; made {
+				continue
+			}
+			if filters[typ], refused = compileFilter(*req.Filter, typ); refused != nil {
+				refused = control.Errorf(syscall.EINVAL, "filter: %s: %v", reg.name(), refused)
+				return nil
+			}
+		}
+		return s.touched(jobs, func(j *job, _ *control.Touched) {
+			j.narrowed = true
+			s.narrowed[j.id] = filters[s.jobs.registration(j).spec.Source.Type()]
+		})
+	})
+	if refused != nil {
+		return refusal(req.Op, refused)
+	}
+	return reply
+}
 
 // answerClean sheds what waits of jobs; the jobs stay as they are.
 func (s *Supervisor) answerClean(_ context.Context, peer control.Peer, req control.Request) control.Reply {

@@ -9,19 +9,27 @@ import (
 	"github.com/aem-exec/aem-exec/source"
 )
 
-// compileFilter makes the filter of a registration; nil: it has none.
-func compileFilter(spec *Registration) (*filter.Filter, error) {
-	if spec.Filter == "" {
+// compileFilter makes the filter of an expression about events of a type; nil for an empty one.
+func compileFilter(text, typ string) (*filter.Filter, error) {
+	if text == "" {
 		return nil, nil
 	}
-	row, _ := source.TypeNamed(spec.Source.Type())
-	return filter.Compile(spec.Filter, source.Kinds(row.Facts))
+	row, _ := source.TypeNamed(typ)
+	return filter.Compile(text, source.Kinds(row.Facts))
+}
+
+// filterOf is what an event has to pass to be detected for a job; nil: everything does.
+func (s *Supervisor) filterOf(j *job, reg *registration) *filter.Filter {
+	if j.narrowed {
+		return s.narrowed[j.id]
+	}
+	return reg.filter
 }
 
 // meant reports whether an event is what a job wants to be told of. One that cannot be judged is: a mistake in a filter
 // loses nothing.
-func (s *Supervisor) meant(j *job, reg *registration, e *aem.Event) bool {
-	ok, err := reg.filter.Match(e)
+func (s *Supervisor) meant(j *job, reg *registration, f *filter.Filter, e *aem.Event) bool {
+	ok, err := f.Match(e)
 	if err != nil {
 		if reg.judged == 0 || time.Duration(timing.Now()-reg.judged) >= tellTrouble {
 			reg.judged = timing.Now()

@@ -14,10 +14,11 @@ import (
 // ended: an app that does nothing costs nothing.
 type kernelLimits struct {
 	gauges  []*gauge
-	untold  bool   // there are some that no descriptor tells of
-	late    string // the limit whose hits are told of before they are counted; "" for none
-	owed    int    // looks that are left for a hit that was told of and is not seen
-	notices int    // handlers of the supervisor's own events that run
+	watches []source.Watch // of its group's signals
+	untold  bool           // there are some that no descriptor tells of
+	late    string         // the limit whose hits are told of before they are counted; "" for none
+	owed    int            // looks that are left for a hit that was told of and is not seen
+	notices int            // handlers of the supervisor's own events that run
 	look    timing.Alarm
 }
 
@@ -60,9 +61,11 @@ func (s *Supervisor) watchKernel(a *app) error {
 		if signal.Early != "" {
 			k.late, looks = signal.Early, owedLooks
 		}
-		if _, err := s.poller.Add(signal.FD, signal.Events, source.WatcherFunc(func(uint32) { s.signalled(a, looks) })); err != nil {
+		w, err := s.poller.Add(signal.FD, signal.Events, source.WatcherFunc(func(uint32) { s.signalled(a, looks) }))
+		if err != nil {
 			return err
 		}
+		k.watches = append(k.watches, w)
 	}
 	return nil
 }

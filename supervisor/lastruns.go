@@ -51,11 +51,21 @@ func openRuns(s *Supervisor, file string) (*lastRuns, error) {
 
 // name is what a job is remembered by; "" is one that a program registered and will register anew.
 func (r *lastRuns) name(id aem.JobID) string {
-	reg := r.s.jobs.registration(r.s.jobs.get(id))
+	return nameOf(r.s.jobs.registration(r.s.jobs.get(id)))
+}
+
+func nameOf(reg *registration) string {
 	if !reg.lasting {
 		return ""
 	}
 	return reg.app.spec.Name + "/" + reg.spec.Name + ":" + reg.handler
+}
+
+// forget forgets the job of a registration, which is gone from the file.
+func (r *lastRuns) forget(reg *registration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.last, nameOf(reg))
 }
 
 // Last is until when a job has seen what fell due.

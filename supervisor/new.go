@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/filter"
 	"github.com/aem-exec/aem-exec/internal/spawn"
 	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
@@ -49,7 +51,7 @@ func New(o Options) (*Supervisor, error) {
 	s := &Supervisor{
 		options: o, started: time.Now(), sources: map[string]source.Source{}, filters: filters{}, owners: map[*executor.Pool]*app{},
 		down: map[*executor.Pool][]aem.JobID{}, starting: map[aem.JobID]*timing.Alarm{}, specs: map[aem.JobID]source.Spec{},
-		latest: map[aem.JobID]*aem.Activation{}, joined: map[*aem.Activation][]aem.EventID{}, silences: map[aem.JobID]*silence{},
+		latest: map[aem.JobID]*aem.Activation{}, joined: map[*aem.Activation][]aem.EventID{}, silences: map[aem.JobID]*silence{}, narrowed: map[aem.JobID]*filter.Filter{},
 		retries: map[*aem.Activation]*timing.Alarm{}, troubled: map[*executor.Pool]bool{}, waiters: map[aem.EventID]*waiter{},
 		tokens: map[string]*attached{}, parents: map[aem.JobID]aem.JobID{},
 		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
@@ -151,9 +153,12 @@ func treeName(runtimeDir string) string {
 	return "aem-" + hex.EncodeToString(sum[:4])
 }
 
+// spareSets is how many apps more than at the start can have a process in the making, without one waiting for another.
+const spareSets = 8
+
 // openApps makes the apps, all errors at once.
 func (s *Supervisor) openApps() (err error) {
-	if s.stage, err = spawn.NewStage(min(max(1, len(s.options.Apps)), spawn.MaxSets)); err != nil {
+	if s.stage, err = spawn.NewStage(min(len(s.options.Apps)+spareSets, spawn.MaxSets)); err != nil {
 		return err
 	}
 	topics, err := s.source("topic")
@@ -173,7 +178,7 @@ func (s *Supervisor) openApps() (err error) {
 			s.apps = append(s.apps, a)
 		}
 		if err == nil {
-			err = s.openPools(a)
+			err = errors.Join(s.enlist(a), s.openPools(a))
 		}
 		if err == nil {
 			err = s.register(a)
@@ -209,23 +214,24 @@ func (s *Supervisor) outrank() error {
 // announce says at start what is weaker than it may seem.
 func (s *Supervisor) announce() {
 	for _, a := range s.apps {
-		processes := false
-		for i := range a.spec.Handlers {
-			processes = processes || a.spec.Handlers[i].Agent == executor.Process
-		}
-		if !processes {
-			continue
-		}
-		if text := a.reservation(); text != "" {
-			s.log.Warn(text, "app", a.spec.Name)
-		}
-		if shields, err := spawn.Shields(); a.work.Group.LimitsMemory() && err == nil && !shields {
-			s.log.Warn("without root's CAP_SYS_RESOURCE the kernel may end the supervisor when an app's memory runs out just as a process of it begins", "app", a.spec.Name)
-		}
-		s.reportTrouble(a)
-		if !a.work.Group.Kills() {
-			s.log.Warn("no cgroup: what a handler leaves behind is killed by its process group, and as found under us", "app", a.spec.Name)
-		}
+		s.announceApp(a)
+	}
+}
+
+// announceApp says it of one app.
+func (s *Supervisor) announceApp(a *app) {
+	if !slices.ContainsFunc(a.spec.Handlers, func(h executor.Spec) bool { return h.Agent == executor.Process }) {
+		return
+	}
+	if text := a.reservation(); text != "" {
+		s.log.Warn(text, "app", a.spec.Name)
+	}
+	if shields, err := spawn.Shields(); a.work.Group.LimitsMemory() && err == nil && !shields {
+		s.log.Warn("without root's CAP_SYS_RESOURCE the kernel may end the supervisor when an app's memory runs out just as a process of it begins", "app", a.spec.Name)
+	}
+	s.reportTrouble(a)
+	if !a.work.Group.Kills() {
+		s.log.Warn("no cgroup: what a handler leaves behind is killed by its process group, and as found under us", "app", a.spec.Name)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/limits"
 	"github.com/aem-exec/aem-exec/policy"
@@ -32,6 +33,9 @@ type Options struct {
 	Ended func(err error)
 	// Ready is called on the loop when everything that is to be started has been; path is that of the control socket.
 	Ready func(jobs, apps int, path string)
+	// Reload is what the control operation of that name does: it finds new options and calls Supervisor.Reload. It is called
+	// from a client's goroutine; nil refuses the operation.
+	Reload func() (control.Reloaded, error)
 	// Functions are the Go functions that callbacks and threads may name beside the built-in ones.
 	Functions map[string]executor.Function
 	// Tables reads what programs register while the supervisor runs; nil: none may. Package config has it.

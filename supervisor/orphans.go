@@ -22,7 +22,7 @@ import (
 type orphans struct {
 	s    *Supervisor
 	own  map[int]int   // the processes that agents wait for themselves; a number may be told as new before it is told as gone
-	held []*spawn.Cell // whose inits get orphans instead of us; fixed after New
+	held []*spawn.Cell // whose inits get orphans instead of us; the loop's
 	seen map[int]bool
 }
 
@@ -56,7 +56,9 @@ func (o *orphans) run(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			}
-			children, strays := o.children(), o.strays()
+			var held []*spawn.Cell
+			o.s.ask(func() { held = slices.Clone(o.held) })
+			children, strays := children(held), strays(held)
 			o.s.ask(func() { left = o.look(children) || o.endStrays(strays) })
 		}
 	}
@@ -86,7 +88,7 @@ func (o *orphans) look(children []int) (left bool) {
 func (o *orphans) end() {
 	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		left := false
-		for _, pid := range o.children() {
+		for _, pid := range children(o.held) {
 			if o.own[pid] == 0 && !sys.ReapOrphan(pid) && o.killable(pid) {
 				sys.Kill(pid, syscall.SIGKILL) // its own children come to us then
 				left = true
@@ -109,17 +111,22 @@ func (o *orphans) killable(pid int) bool {
 	return o.own[sys.Session(pid)] == 0
 }
 
+// forget has a cell that is to be closed looked at no more.
+func (o *orphans) forget(c *spawn.Cell) {
+	o.held = slices.DeleteFunc(o.held, func(other *spawn.Cell) bool { return other == c })
+}
+
 // children are our children but for the inits of cells.
-func (o *orphans) children() []int {
+func children(held []*spawn.Cell) []int {
 	return slices.DeleteFunc(childrenOfOurs(), func(pid int) bool {
-		return slices.ContainsFunc(o.held, func(c *spawn.Cell) bool { return c.PID() == pid })
+		return slices.ContainsFunc(held, func(c *spawn.Cell) bool { return c.PID() == pid })
 	})
 }
 
 // strays are the orphans in each cell: the kernel reaps them.
-func (o *orphans) strays() map[*spawn.Cell][]int {
+func strays(held []*spawn.Cell) map[*spawn.Cell][]int {
 	found := map[*spawn.Cell][]int{}
-	for _, c := range o.held {
+	for _, c := range held {
 		found[c] = c.Orphans()
 	}
 	return found
@@ -129,7 +136,7 @@ func (o *orphans) strays() map[*spawn.Cell][]int {
 func (o *orphans) endStrays(strays map[*spawn.Cell][]int) (left bool) {
 	for c, pids := range strays {
 		for _, pid := range pids {
-			if o.killable(pid) {
+			if slices.Contains(o.held, c) && o.killable(pid) { // else its init's number may be another's by now
 				c.KillOrphan(pid)
 				left = true
 			}

@@ -17,6 +17,7 @@ type job struct {
 	live         bool
 	started      bool
 	ended        bool
+	narrowed     bool // its filter is in Supervisor.narrowed
 	priority     aem.Priority
 	waiting      uint64
 	running      uint64

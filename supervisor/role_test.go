@@ -42,6 +42,15 @@ var roles = map[string]func(){
 	"slow ahead": func() {
 		hd.Run(func(context.Context, *hd.Event) error { time.Sleep(20 * time.Millisecond); return nil }, hd.InFlight(8))
 	},
+	"gated": func() {
+		hd.Run(func(context.Context, *hd.Event) error {
+			for ; ; time.Sleep(time.Millisecond) {
+				if _, err := os.Stat(os.Getenv("AEM_TEST_GATE")); err == nil {
+					return nil
+				}
+			}
+		})
+	},
 	"freeze": func() {
 		hd.Run(func(context.Context, *hd.Event) error {
 			defer time.Sleep(time.Hour) // the signal may come a little later

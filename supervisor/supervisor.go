@@ -23,12 +23,14 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/filter"
 	"github.com/aem-exec/aem-exec/internal/spawn"
 	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
@@ -67,8 +69,9 @@ type Supervisor struct {
 	latest    map[aem.JobID]*aem.Activation     // queued last, of jobs that do not let each arrival wait
 	joined    map[*aem.Activation][]aem.EventID // arrivals that were merged into it and that somebody waits for
 	silences  map[aem.JobID]*silence
-	notMeant  uint64                  // events that a filter kept out
-	troubled  map[*executor.Pool]bool // those whose agents cannot be made, as was told
+	narrowed  map[aem.JobID]*filter.Filter // what evctl gave jobs instead of their registrations' filter; nil: nothing is kept out
+	notMeant  uint64                       // events that a filter kept out
+	troubled  map[*executor.Pool]bool      // those whose agents cannot be made, as was told
 	waiters   map[aem.EventID]*waiter
 	tokens    map[string]*attached    // programs that attached themselves
 	parents   map[aem.JobID]aem.JobID // of jobs that were inherited
@@ -91,6 +94,11 @@ type Supervisor struct {
 	dead     *deadLetters
 	lastRuns *lastRuns
 	socket   *control.Listener
+
+	retired   []*executor.Pool // whose handlers have another pool, or are gone
+	leaving   []*app           // that are gone from the options, and have not ended yet
+	reloading sync.Mutex       // held by who reloads, and from the loop's end on
+	closing   sync.WaitGroup   // of apps
 
 	phase phase
 	grace timing.Alarm
@@ -137,6 +145,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	stop()
 	stopServing()
 	servers.Wait()
+	s.reloading.Lock()
+	s.closing.Wait()
 	if s.options.Whole {
 		s.orphans.end()
 	}
@@ -201,6 +211,7 @@ func (s *Supervisor) turn() {
 	s.settle()
 	s.run()
 	s.releaseLate()
+	s.dissolve()
 }
 
 // patience is how long the poller may wait.
@@ -380,8 +391,13 @@ func (s *Supervisor) close() error {
 	for _, src := range s.sources {
 		src.Close()
 	}
-	for _, a := range s.apps {
-		errs = append(errs, a.close())
+	for _, a := range slices.Concat(s.apps, s.leaving) {
+		if !a.ending {
+			errs = append(errs, a.close())
+		}
+	}
+	for _, p := range s.retired {
+		p.Close()
 	}
 	s.inbox.take() // what the lanes posted last
 	if s.scribe != nil {

@@ -80,7 +80,7 @@ func recorded(p *policy.Profile) bool {
 const recordBytes = 8 << 20
 
 // witness gives the app's lane, and so all processes of the app, an audit session: by it records tell whose they are.
-func (s *Supervisor) witness(spec *App, lane *spawn.Lane, uid uint32) error {
+func (s *Supervisor) witness(a *app, lane *spawn.Lane, uid uint32) error {
 	d := s.denials
 	if d.reader == nil {
 		return errors.New(d.why)
@@ -100,6 +100,6 @@ func (s *Supervisor) witness(spec *App, lane *spawn.Lane, uid uint32) error {
 		return b.err
 	}
 	d.reader.Enlarge(recordBytes) //nolint:errcheck // without it more may be lost, which is told
-	d.witnesses[b.session] = &witness{denials: d, app: spec.Name, seen: map[string]bool{}}
+	a.session, a.witnessed = b.session, true
 	return nil
 }

@@ -12,11 +12,10 @@ func (p *program) ctlVerb() *cobra.Command {
 	ctl := p.group(&cobra.Command{
 		Use:   "ctl",
 		Short: "Ask a running supervisor",
-	}, p.listVerb(), p.lookupVerb(), p.usageVerb(), p.watchVerb(), p.deadVerb())
+	}, p.listVerb(), p.lookupVerb(), p.usageVerb(), p.watchVerb(), p.deadVerb(), p.reloadVerb())
 	for _, v := range jobVerbs {
 		ctl.AddCommand(p.jobVerb(v))
 	}
-	ctl.AddCommand(p.reserved(laterCtlVerbs)...)
 	return p.jsonFlag(ctl)
 }
 

@@ -21,7 +21,7 @@ type jobVerb struct {
 	short       string
 	later       []string // reserved flags
 
-	// value names what comes before the selectors, and set puts it into the request; "" is nothing.
+	// value names what comes before the selectors, or after them, and set puts it into the request; "" is nothing.
 	value string
 	set   func(req *control.Request, value string) error
 }
@@ -31,6 +31,7 @@ var jobVerbs = []jobVerb{
 	{name: "stop", op: control.OpStop, done: "stopped", short: "Stop jobs: they detect no more", later: laterStopFlags},
 	{name: "fire", op: control.OpFire, done: "fired", short: "Make an event by hand"},
 	{name: "priority", op: control.OpPriority, done: "priority of", short: "Change the priority of jobs, and of what waits of them", value: "LEVEL", set: setPriority},
+	{name: "filter", op: control.OpFilter, done: "filter of", short: "Change which events jobs are told of: an expression, '' for all", value: "EXPRESSION", set: setFilter},
 	{name: "timeout", op: control.OpTimeout, done: "timeout of", short: "Change how long their attempts may run: a duration, or none", value: "DURATION", set: setTimeout},
 	{name: "clean", op: control.OpClean, done: "cleaned", short: "Shed what waits of jobs"},
 	{name: "remove", alias: "shutdown", op: control.OpRemove, done: "removed", short: "Remove jobs for good"},
@@ -67,16 +68,40 @@ func (v jobVerb) request(s *selection, args []string) (req control.Request, err 
 	if v.value == "" {
 		return s.jobs(v.op, args)
 	}
-	if len(args) == 0 {
-		return req, usageError{fmt.Errorf("want %s first", v.value)}
+	value, args, err := v.cut(args)
+	if err == nil {
+		req, err = s.jobs(v.op, args)
 	}
-	if req, err = s.jobs(v.op, args[1:]); err != nil {
+	if err != nil {
 		return req, err
 	}
-	if err := v.set(&req, args[0]); err != nil {
+	if err := v.set(&req, value); err != nil {
 		return req, usageError{err}
 	}
 	return req, nil
+}
+
+// cut takes the value from among the arguments: the first of them, or the last one if that alone is no selector.
+func (v jobVerb) cut(args []string) (value string, rest []string, err error) {
+	last := len(args) - 1
+	if last < 0 {
+		return "", nil, usageError{fmt.Errorf("want %s first", v.value)}
+	}
+	if selects(args[0]) && !selects(args[last]) {
+		return args[last], args[:last], nil
+	}
+	return args[0], args[1:], nil
+}
+
+// selects reports whether an argument can be one or more selectors.
+func selects(arg string) bool {
+	selectors, err := control.ParseSelectors([]string{arg})
+	return err == nil && len(selectors) > 0
+}
+
+func setFilter(req *control.Request, value string) error {
+	req.Filter = &value
+	return nil
 }
 
 func setPriority(req *control.Request, value string) error {

@@ -44,6 +44,9 @@ func (p *program) printLookups(jobs []control.Lookup) error {
 			{"counts", fmt.Sprintf("detected=%d done=%d failed=%d expired=%d shed=%d waiting=%d running=%d",
 				c.Detected, c.Done, c.Failed, c.Expired, c.Shed, c.Waiting, c.Running)},
 		}
+		if j.Filter != "" {
+			rows = append(rows, []string{"filter", j.Filter})
+		}
 		if j.Filtered > 0 {
 			rows = append(rows, []string{"filtered", fmt.Sprint(j.Filtered)})
 		}

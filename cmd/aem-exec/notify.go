@@ -10,9 +10,10 @@ import (
 
 // What systemd is told, man 3 sd_notify.
 const (
-	notifyReady    = daemon.SdNotifyReady
-	notifyStopping = daemon.SdNotifyStopping
-	notifyAlive    = daemon.SdNotifyWatchdog
+	notifyReady     = daemon.SdNotifyReady
+	notifyReloading = daemon.SdNotifyReloading
+	notifyStopping  = daemon.SdNotifyStopping
+	notifyAlive     = daemon.SdNotifyWatchdog
 )
 
 // notify tells systemd, when it started us and asked to be told.

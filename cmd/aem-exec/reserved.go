@@ -6,24 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The verbs that are reserved. They are refused, and not shown.
-var (
-	laterCtlVerbs  = []string{"filter", "reload"}
-	laterStopFlags = []string{"close"}
-)
-
-func (p *program) reserved(names []string) []*cobra.Command {
-	var commands []*cobra.Command
-	for _, name := range names {
-		commands = append(commands, &cobra.Command{
-			Use:                name,
-			Hidden:             true,
-			DisableFlagParsing: true, // its flags are later's, too
-			RunE:               func(*cobra.Command, []string) error { return notYet(name) },
-		})
-	}
-	return commands
-}
+// laterStopFlags are flags that are reserved. They are refused, and not shown.
+var laterStopFlags = []string{"close"}
 
 func notYet(what string) error { return fmt.Errorf("%s: not supported yet", what) }
 

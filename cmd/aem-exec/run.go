@@ -70,16 +70,20 @@ func (p *program) run(e *errand) error {
 	o.Version = thisBuild().Version
 	o.Whole = true
 	o.Tables = config.Tables{}
-	s, err := supervisor.New(o)
-	if err != nil {
+	again := newReloader(p, file.Name())
+	if e.change != nil {
+		again.file = ""
+	}
+	o.Reload = again.reload
+	if again.s, err = supervisor.New(o); err != nil {
 		return p.complainOfHost(file, err)
 	}
-	return p.supervise(s, signals, ready, e.says, func(ctx context.Context) error {
+	return p.supervise(again, signals, ready, e.says, func(ctx context.Context) error {
 		if e.do == nil {
 			<-ctx.Done()
 			return nil
 		}
-		return e.do(ctx, s, o.RuntimeDir)
+		return e.do(ctx, again.s, o.RuntimeDir)
 	})
 }
 
@@ -91,7 +95,7 @@ type readiness struct {
 
 // supervise runs until the supervisor has ended: the first signal to stop, or the end of what it is run for, ends its
 // context; the second signal kills.
-func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, ready <-chan readiness, says string, do func(context.Context) error) error {
+func (p *program) supervise(again *reloader, signals <-chan os.Signal, ready <-chan readiness, says string, do func(context.Context) error) error {
 	running, ended := context.WithCancel(context.Background())
 	ctx, stop := context.WithCancel(running)
 	words := newSpeaker(p.err)
@@ -104,9 +108,10 @@ func (p *program) supervise(s *supervisor.Supervisor, signals <-chan os.Signal, 
 			stop()
 		}
 	})
-	helpers.Go(func() { p.obey(running, signals, words, stop, s.Kill) })
-	helpers.Go(func() { p.feedWatchdog(running, s.Alive) })
-	err := s.Run(ctx)
+	helpers.Go(func() { p.obey(running, signals, words, again.ring, stop, again.s.Kill) })
+	helpers.Go(func() { again.run(running, words) })
+	helpers.Go(func() { p.feedWatchdog(running, again.s.Alive) })
+	err := again.s.Run(ctx)
 	ended()
 	helpers.Wait()
 	return errors.Join(err, errand)
@@ -128,7 +133,7 @@ func (p *program) announce(ctx context.Context, ready <-chan readiness, words *s
 }
 
 // obey turns signals into what they mean until ctx ends.
-func (p *program) obey(ctx context.Context, signals <-chan os.Signal, words *speaker, stop, kill func()) {
+func (p *program) obey(ctx context.Context, signals <-chan os.Signal, words *speaker, reread, stop, kill func()) {
 	stopping := false
 	for {
 		var got os.Signal
@@ -138,8 +143,10 @@ func (p *program) obey(ctx context.Context, signals <-chan os.Signal, words *spe
 		case got = <-signals:
 		}
 		switch {
+		case got == syscall.SIGHUP && stopping:
+			words.say("hangup: stopping, nothing changes")
 		case got == syscall.SIGHUP:
-			words.say("hangup: reload is not supported yet, nothing changes")
+			reread()
 		case stopping:
 			words.say("%v: killing what still runs", got)
 			kill()

@@ -64,10 +64,10 @@ func TestSignals(t *testing.T) {
 	words := newSpeaker(&errs)
 	ctx, end := context.WithCancel(t.Context())
 	signals := make(chan os.Signal)
-	stopped, killed, obeyed := 0, make(chan bool), make(chan bool)
+	reread, stopped, killed, obeyed := 0, 0, make(chan bool), make(chan bool)
 	go func() {
 		defer close(obeyed)
-		(&program{}).obey(ctx, signals, words, func() { stopped++ }, func() { close(killed) })
+		(&program{}).obey(ctx, signals, words, func() { reread++ }, func() { stopped++ }, func() { close(killed) })
 	}()
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
 		signals <- s
@@ -76,13 +76,13 @@ func TestSignals(t *testing.T) {
 	end()
 	<-obeyed
 	words.close()
-	if stopped != 1 {
-		t.Errorf("stopped %d times, want once", stopped)
+	if reread != 1 || stopped != 1 {
+		t.Errorf("read again %d times, stopped %d times, want once", reread, stopped)
 	}
 	if got := heard(t, told); got != "STOPPING=1" {
 		t.Errorf("systemd was told %q", got)
 	}
-	want := []string{"hangup: reload", "terminated: stopping", "hangup: reload", "interrupt: killing"}
+	want := []string{"terminated: stopping", "hangup: stopping", "interrupt: killing"}
 	lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
 	if len(lines) != len(want) {
 		t.Fatalf("said %q, want lines that begin with %q", lines, want)
@@ -171,6 +171,11 @@ func TestRunOutlivesItsTerminal(t *testing.T) {
 		t.Errorf("systemd was told %q", got)
 	}
 	_ = c.Process.Signal(syscall.SIGHUP)
+	for _, want := range []string{"RELOADING=1", "READY=1"} {
+		if got := heard(t, told); got != want {
+			t.Errorf("systemd was told %q, want %q", got, want)
+		}
+	}
 	if status, stdout, errs := command(t, "", "ctl", "stop", "--all", "--runtime-dir", dir); status != 0 || strings.Count(stdout, "stopped") != 2 {
 		t.Errorf("ctl: %d, %q, %q", status, stdout, errs)
 	}

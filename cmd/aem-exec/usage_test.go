@@ -54,19 +54,6 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-func TestReservedVerbs(t *testing.T) {
-	_, help, _ := command(t, "", "ctl", "--help")
-	for _, name := range laterCtlVerbs {
-		status, stdout, stderr := command(t, "", "ctl", name, "x", "--flag")
-		if want := "aem-exec: " + name + ": not supported yet\n"; status != exitUsage || stdout != "" || stderr != want {
-			t.Errorf("ctl %s: %d, %q, %q, want 2 and %q", name, status, stdout, stderr, want)
-		}
-		if strings.Contains(help, "\n  "+name+" ") {
-			t.Errorf("ctl %s is in the help", name)
-		}
-	}
-}
-
 func TestNoSupervisor(t *testing.T) {
 	dir := t.TempDir()
 	status, stdout, stderr := command(t, "", "ctl", "list", "--runtime-dir", dir)

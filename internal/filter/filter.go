@@ -96,8 +96,13 @@ func (f *Filter) Visit(node *ast.Node) {
 	}
 }
 
-// String is the expression.
-func (f *Filter) String() string { return f.text }
+// String is the expression; that of no filter is empty.
+func (f *Filter) String() string {
+	if f == nil {
+		return ""
+	}
+	return f.text
+}
 
 // Match judges an event. An error says that it cannot be judged: what the expression asks of its data is not there, or
 // it takes too much memory.

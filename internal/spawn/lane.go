@@ -104,6 +104,13 @@ func (l *Lane) Submit(f func(*Maker)) bool {
 	return true
 }
 
+// Widen lets at least queue functions wait.
+func (l *Lane) Widen(queue int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.most = max(l.most, queue)
+}
+
 // KeepThread has the thread that works now, or the next one, stay: it has what another would not have.
 func (l *Lane) KeepThread() {
 	l.mu.Lock()
