@@ -51,7 +51,7 @@ type Completion struct {
 	Delay   time.Duration // the handler's own wish for when to try again, 0 without one
 	Reply   []byte        // of a handler that did it: what it has to say to who asked
 	Hangup  bool          // and that the connection is to be closed behind it
-	Unfit   bool          // no process can be given the event as it is
+	Unfit   bool          // no process can be given the event as it is, or not now
 	Err     string        // the handler's own words, or the step that failed
 	Stderr  string        // the last of what the process wrote there
 }

@@ -76,7 +76,7 @@ func accountKeys(a *app) []key {
 		{"start", boolean(&a.Start), true, "Whether the app's events are detected from the start."},
 		{"boost", levels(&a.Boost), nil, "What its handlers' threads are raised to, by priority: see below. Default: they are not."},
 		{"on_error", text(&a.onError), nil, "The handler that gets the app's error events, of type `supervisor.error`: its event is called `on_error`."},
-		{"on_error_default", choice(&a.OnError, supervisor.Decisions), "skip", "What is done where it does not reply `retry`, `skip` or `stop`."},
+		{"on_error_default", choice(&a.OnError, supervisor.Decisions), nil, "What is done where it does not reply `retry`, `skip` or `stop`. Default: `skip`; `retry` where a handler's allocator has no room."},
 	}
 }
 

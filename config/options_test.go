@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 	same(t, "seccomp", app.Seccomp.Name, "default")
 	app.Handlers, app.Events, app.Seccomp = nil, nil, nil
 	same(t, "app", app, supervisor.App{
-		Name: "web", Start: true, OnError: supervisor.SkipError,
+		Name: "web", Start: true,
 		Limits: limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15},
 	})
 	o.Apps = nil

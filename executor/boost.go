@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -99,21 +100,16 @@ func OpenBooster(levels Boost) (b *Booster, err error) {
 // try puts the calling thread to a level and back.
 func (b *Booster) try(l *Level, own sys.SchedAttr) error {
 	to := l.over(own)
-	for _, step := range []*sys.SchedAttr{&to, &own} {
-		if err := b.set(0, step); err != nil {
-			return fmt.Errorf("set scheduling: %w (%s)", err, wantsToBoost)
-		}
+	if err := b.set(0, &to); err != nil {
+		return fmt.Errorf("set scheduling: %w (%s)", err, wantsToBoost)
 	}
-	if l.Slice == 0 || to.Policy == sys.SCHED_RR {
-		return nil
+	if got, err := sys.Scheduling(0); err != nil || l.Slice > 0 && got.Runtime != to.Runtime {
+		return errors.New("slice: this kernel sets none: it needs Linux 6.12")
 	}
-	if b.set(0, &to) != nil || b.slice == 0 {
-		return fmt.Errorf("slice: this kernel has none: it needs Linux 6.12")
+	if err := b.set(0, &own); err != nil {
+		return fmt.Errorf("set scheduling back: %w (%s)", err, wantsToBoost)
 	}
-	if got, err := sys.Scheduling(0); err != nil || got.Runtime != to.Runtime {
-		return fmt.Errorf("slice: this kernel sets none: it needs Linux 6.12")
-	}
-	return b.set(0, &own)
+	return nil
 }
 
 // wantsToBoost is what may be missing.

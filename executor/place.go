@@ -73,7 +73,7 @@ func (p *process) land() {
 		c.busy--
 		p.rest()
 		c.pool.complete(batch[0], aem.Completion{
-			Outcome: aem.Retry, Reason: aem.ReasonHandler, Exit: -1,
+			Outcome: aem.Retry, Reason: aem.ReasonHandler, Exit: -1, Unfit: true,
 			Err: fmt.Sprintf("its allocator has no room for %d bytes of data", len(batch[0].Event.Data)),
 		})
 		return

@@ -64,7 +64,7 @@ var (
 		Facts: []Field{
 			{"subject", aem.FactText, "the app"},
 			{"job", aem.FactText, "`app/event`, with the handler where there are several"},
-			{"what", aem.FactText, "`data`: an event cannot be given to its handler as it is; `detection` fails at the moment; events are `lost`"},
+			{"what", aem.FactText, "`data`: an event cannot be given to its handler as it is; `memory`: its handler's allocator has no room; `detection` fails at the moment; events are `lost`"},
 			{"failed", aem.FactText, "the event's id, if it is about one"},
 			{"error", aem.FactText, "why, in words"},
 			{"lost", aem.FactNumber, "how many events, where that is known"},

@@ -48,6 +48,10 @@ func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Compl
 		s.watchOverdue(reg, a)
 		p.Return(a)
 		return
+	case c.Unfit && !isNotice(a.Event.Type):
+		j.waiting += n
+		s.consultUnfit(reg, a, *c)
+		return
 	case again:
 		wait := c.Delay
 		if wait == 0 {
@@ -60,10 +64,6 @@ func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Compl
 		return
 	case c.Outcome == aem.Retry:
 		c.Outcome = aem.Failed
-	case c.Unfit && !isNotice(a.Event.Type):
-		j.waiting += n
-		s.consultUnfit(reg, a, *c)
-		return
 	}
 	s.end(j, reg, a, c)
 }

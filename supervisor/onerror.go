@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -17,7 +18,7 @@ import (
 // Decision is what an app wants done about an error.
 type Decision string
 
-// The decisions. The zero Decision is SkipError.
+// The decisions. The zero Decision is SkipError, but RetryError where a handler has no memory at the moment.
 const (
 	RetryError Decision = "retry" // once more: another attempt at the event, by its handler's backoff and while it has one left
 	SkipError  Decision = "skip"  // go on: the event has failed
@@ -40,8 +41,8 @@ type question struct {
 
 // consult asks a job's app about an error: what went wrong, with which event, if with one, and why. It is called in the
 // middle of other things: the question is put in the next round of alarms, and what was decided is told in a later one.
-func (s *Supervisor) consult(reg *registration, what string, e *aem.Event, why string, decided func(Decision)) *question {
-	q := &question{s: s, usual: reg.app.spec.OnError, decided: decided}
+func (s *Supervisor) consult(reg *registration, what string, e *aem.Event, why string, usual Decision, decided func(Decision)) *question {
+	q := &question{s: s, usual: cmp.Or(reg.app.spec.OnError, usual), decided: decided}
 	id, lost := "", int64(0)
 	if e != nil {
 		id, lost = e.ID.String(), e.Lost
@@ -76,11 +77,15 @@ func (q *question) Ended(_ *aem.Event, c *aem.Completion) {
 	q.s.alarms.After(&q.alarm, 0, func() { q.decided(decision) })
 }
 
-// consultUnfit asks about an activation that no process can be given as it is. It waits meanwhile as one that is tried
-// again.
+// consultUnfit asks about an activation that no process can be given as it is, or not now. It waits meanwhile as one that is
+// tried again.
 func (s *Supervisor) consultUnfit(reg *registration, a *aem.Activation, c aem.Completion) {
+	what, usual := "data", SkipError
+	if c.Outcome == aem.Retry {
+		what, usual = "memory", RetryError
+	}
 	c.Outcome, c.Reply = aem.Failed, nil
-	q := s.consult(reg, "data", a.Event, c.Err, func(d Decision) {
+	q := s.consult(reg, what, a.Event, c.Err, usual, func(d Decision) {
 		delete(s.retries, a)
 		h := reg.pool.Spec()
 		switch {
@@ -105,7 +110,7 @@ func (s *Supervisor) consultSource(id aem.JobID, what string, e *aem.Event, why 
 	if isNotice(reg.spec.Source.Type()) {
 		return
 	}
-	s.consult(reg, what, e, why, func(d Decision) {
+	s.consult(reg, what, e, why, SkipError, func(d Decision) {
 		if d == StopError && s.jobs.get(id) != nil {
 			s.stop(id)
 		}

@@ -128,6 +128,29 @@ func TestAppDecidesAboutEventsThatDoNotFit_R050_R095(t *testing.T) {
 	}
 }
 
+// TestAppDecidesWhenMemoryIsMissing_R050 has a handler whose allocator refuses: without a decision its event is tried again.
+func TestAppDecidesWhenMemoryIsMissing_R050(t *testing.T) {
+	for _, c := range []struct {
+		answer    string
+		usual     Decision
+		questions int
+	}{{"skip", "", 1}, {"stop", "", 1}, {"retry", SkipError, 3}, {"", "", 3}, {"", SkipError, 1}} {
+		t.Run(c.answer+" "+string(c.usual), func(t *testing.T) {
+			h := role(t, "nowhere")
+			h.Life, h.Size, h.Alloc, h.Retries = executor.Resident, 1, executor.AppAlloc, 2
+			a := errorApp(t, c.answer, c.usual, []executor.Spec{h}, event("t", source.Topic{Name: "a/t"}, "h"))
+			a.ask(func() { a.publish("a/t", []byte("text")) })
+			for range c.questions {
+				a.question("what=memory", "its allocator has no room for 4 bytes of data")
+			}
+			a.until("a/t", "failed", func(c aem.Counts) bool { return c.Failed == 1 })
+			if got := a.state("a/t"); (got == aem.Stopped) != (c.answer == "stop") || len(a.questions) != 0 {
+				t.Errorf("the job is %v, %d questions more", got, len(a.questions))
+			}
+		})
+	}
+}
+
 // TestDefaultDecidesWhereNobodyIsAsked_R050 has no job for errors, one that is stopped, and one that is asked about its own.
 func TestDefaultDecidesWhereNobodyIsAsked_R050(t *testing.T) {
 	h := shell("exit 0")
