@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -123,10 +122,8 @@ func TestOOMThatIsCountedLateIsTold(t *testing.T) {
 	r := startRun(t, functions, watch, a)
 	r.ask(func() {
 		a := r.apps[1]
-		for _, signal := range a.work.Group.Signals() {
-			if err := syscall.Dup3(int(r.null.Fd()), signal.FD, syscall.O_CLOEXEC); err != nil {
-				t.Error(err)
-			}
+		for _, w := range a.kernel.watches {
+			r.poller.Remove(w)
 		}
 		r.signalled(a, owedLooks)
 	})

@@ -53,6 +53,7 @@ var verbs = []struct {
 	{op: "fire", args: "ctl fire JOB"},
 	{op: "priority", args: "ctl priority 3 JOB"},
 	{op: "timeout", args: "ctl timeout 5s JOB"},
+	{op: "filter", args: "ctl filter size<9 JOB"},
 	{op: "clean", args: "ctl clean JOB"},
 	{op: "emit", args: "emit APP/t"},
 	{op: "usage", args: "ctl usage APP"},
@@ -74,13 +75,18 @@ func TestUsersActOnTheirOwnApp(t *testing.T) {
 	s.run()
 	known := map[string]bool{"version": true, // of no app
 		"watch": true, "attach": true, "register": true, // TestUsersFollowTheirOwnApp, test/attach
-		"filter": true, "reload": true} // not supported yet
+		"reload": true} // below
 	for _, v := range verbs {
 		known[v.op] = true
 	}
 	for op := control.Op(1); !strings.HasPrefix(op.String(), "operation "); op++ {
 		if !known[op.String()] {
 			t.Errorf("no row has %v", op)
+		}
+	}
+	for _, uid := range []int{attacker, stranger} {
+		if status, out := s.as(uid).output("ctl", "reload"); status != 1 {
+			t.Errorf("uid %d reloads the file: status %d, %s", uid, status, out)
 		}
 	}
 	letters := map[string]string{"red": s.publish("red/t", "64"), "blue": s.publish("blue/t", "64")}
@@ -146,6 +152,21 @@ func TestUsersFollowTheirOwnApp(t *testing.T) {
 	watch.Wait()         //nolint:errcheck // it was killed
 	if strings.Contains(out.String(), "blue") {
 		t.Errorf("it is told\n%s", out.String())
+	}
+	s.stop()
+}
+
+// TestLettersOfAnAppThatIsGoneAreTheSupervisors has an app leave the file, of a supervisor without root.
+func TestLettersOfAnAppThatIsGoneAreTheSupervisors(t *testing.T) {
+	app := "[app.%s.event.t]\ntype = \"topic\"\nhandler = { exec = [\"sh\", \"-c\", \"exit 64\"], handover = \"none\" }\n"
+	s := start(t, nobody(), fmt.Sprintf(app, "old"))
+	s.publish("old/t", "")
+	s.settled("old", "t", 1)
+	s.stop()
+	s.write("aem.toml", head+fmt.Sprintf(app, "new"))
+	s.run()
+	if letters := s.must("ctl", "dead", "list", "--json"); !strings.Contains(letters, `"job": "old/t"`) {
+		t.Errorf("letters %s", letters)
 	}
 	s.stop()
 }
