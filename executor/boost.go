@@ -63,8 +63,9 @@ func (l *Level) over(base sys.SchedAttr) sys.SchedAttr {
 // Booster raises threads of one app to its levels. It belongs to the loop.
 type Booster struct {
 	levels Boost
-	slice  uint64 // of threads that ask for none
-	Calls  uint64 // system calls that it made
+	own    sys.SchedAttr // how threads of ours are scheduled that nothing was done to
+	slice  uint64        // of those that ask for none
+	Calls  uint64        // system calls that it made
 }
 
 // OpenBooster makes an app's booster, nil where it has no levels, and refuses what this host does not let us do: it puts
@@ -88,6 +89,7 @@ func OpenBooster(levels Boost) (b *Booster, err error) {
 			return fmt.Errorf("read own scheduling: %w", err)
 		}
 		b.slice, own.Runtime = own.Runtime, 0
+		b.own = own
 		for i := range levels {
 			if err := b.try(&levels[i], own); err != nil {
 				return fmt.Errorf("from priority %d on: %w", levels[i].From, err)

@@ -11,24 +11,20 @@ import (
 	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
-// levels finds out how the handler's processes are scheduled by themselves, and so at each level. It is called on a thread
-// that is scheduled as the lanes are, which make them.
-func (c *processes) levels() error {
+// levels is how the handler's processes are scheduled at each level.
+func (c *processes) levels() (births []sys.SchedAttr) {
 	b := c.work.Booster
 	if b == nil {
 		return nil
 	}
-	own, err := b.read(0)
-	if err != nil {
-		return fmt.Errorf("read own scheduling: %w", err)
-	}
+	own := b.own
 	if nice := c.pool.spec.Nice; nice != nil {
 		own.Nice = int32(*nice)
 	}
 	for i := range b.levels {
-		c.births = append(c.births, b.levels[i].over(own))
+		births = append(births, b.levels[i].over(own))
 	}
-	return nil
+	return births
 }
 
 // birth is how a process is scheduled from its first instruction on: nothing, or what its event's level says.

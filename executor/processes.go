@@ -76,10 +76,8 @@ func newProcesses(w *Workplace, p *Pool) (*processes, error) {
 	if c.path, err = FindProgram(p.spec.Exec[0], p.spec.path()); err != nil {
 		return nil, err
 	}
+	c.births = c.levels()
 	if err = c.compile(); err == nil {
-		err = c.levels()
-	}
-	if err == nil {
 		err = c.rehearse()
 	}
 	if err != nil {
