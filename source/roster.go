@@ -32,7 +32,7 @@ func (r *roster[T]) add(id aem.JobID, spec Spec) *entry[T] {
 	return j
 }
 
-// remove lets a job go, nil if there is none. What is kept for it is not detected any more.
+// remove lets a job go, nil if there is none. Whoever has it still may go on giving: it is held for ever.
 func (r *roster[T]) remove(id aem.JobID) *entry[T] {
 	j := r.jobs[id]
 	if j != nil {
@@ -66,23 +66,21 @@ func (r *roster[T]) Kept(id aem.JobID) uint64 {
 	return 0
 }
 
-// give detects something for a job, or keeps it; what was stopped meanwhile gets nothing.
+// give detects something for a job, or keeps it.
 func (r *roster[T]) give(j *entry[T], v T) {
-	if r.jobs[j.id] == j && !j.keep(v) {
+	if !j.keep(v) {
 		r.detect(j, v, 0)
 	}
 }
 
 // lose tells a job that something is lost, or that of what is kept for it.
 func (r *roster[T]) lose(j *entry[T], lost int64) {
-	switch {
-	case r.jobs[j.id] != j:
-	case j.held:
+	if j.held {
 		j.lost += lost
-	default:
-		var nothing T
-		r.detect(j, nothing, lost)
+		return
 	}
+	var nothing T
+	r.detect(j, nothing, lost)
 }
 
 // tell gives each job what it wants of a batch, and then says how much is lost.
