@@ -81,7 +81,7 @@ func (b *logBuffer) String() string {
 func handler(name string, exec ...string) executor.Spec {
 	return executor.Spec{
 		Name: name, Agent: executor.Process, Exec: exec, Life: executor.Cold, Handover: executor.Direct,
-		Size: 4, Concurrency: 32, Dir: "/", Umask: 0o022, ReadyTimeout: aemtest.Slow(5 * time.Second), KillAfter: 5 * time.Second,
+		Size: 4, Concurrency: 32, Dir: "/", Umask: 0o022, ReadyTimeout: patience, KillAfter: 5 * time.Second,
 		Leftover: executor.KillLeftover, Success: []int{0}, Retries: 3,
 		Backoff:   executor.Backoff{First: 10 * time.Millisecond, Factor: 2, Max: time.Second, Jitter: 0.1},
 		Restart:   executor.Backoff{First: 10 * time.Millisecond, Factor: 2, Max: time.Second, Jitter: 0.1},

@@ -72,4 +72,7 @@ func TestInheritance_R108(t *testing.T) {
 	}
 	p.in.Close() //nolint:errcheck // that is what ends it
 	w.await("nothing is left", func() bool { return len(w.jobs()) == 0 })
+	if strings.Contains(w.logs.String(), a.Token()) {
+		t.Error("the token is in the log")
+	}
 }
