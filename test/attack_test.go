@@ -12,6 +12,7 @@ import (
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
 	"github.com/aem-exec/aem-exec/internal/spawn"
+	"github.com/aem-exec/aem-exec/policy"
 )
 
 // attacks are programs of test/attack, each the handler of an app with a user of its own, and what docs/security.md
@@ -59,7 +60,7 @@ func TestAttacks_R008_R044(t *testing.T) {
 		t.Run(a.name, func(t *testing.T) {
 			words := strings.Fields(a.program)
 			words[0] = compiled(t, words[0])
-			s := prepare(t, myself(), attackConfig(strings.Join(words, `", "`), a.app, a.handler))
+			s := prepare(t, myself(), attackConfig(attacker, victim, strings.Join(words, `", "`), a.app, a.handler))
 			s.write("denied.json", deniedProfile)
 			s.run()
 			s.attack(a.promise, a.events, a.fate)
@@ -71,13 +72,58 @@ func TestAttacks_R008_R044(t *testing.T) {
 	}
 }
 
-// attackConfig has an attack as the handler of an app, with more keys for both, and another app beside it.
-func attackConfig(exec, app, handler string) string {
+// TestAttacksOfRoot_R171 has attacks run as root, which namespaces of their app keep from the host.
+func TestAttacksOfRoot_R171(t *testing.T) {
+	aemtest.Require(t, aemtest.Root, aemtest.CC)
+	for _, a := range attacks {
+		switch a.name {
+		case "signal storm", "look into others", "escape", "own cgroup", "fork bomb":
+			t.Run(a.name, func(t *testing.T) {
+				s := start(t, myself(), attackConfig(0, victim, compiled(t, a.program), a.app, a.handler))
+				s.attack(a.promise, a.events, a.fate)
+				s.stop()
+			})
+		}
+	}
+}
+
+// TestAttacksOfTheSupervisorsUser_R171 has attacks run as the user of the supervisor and of all other handlers, who is not root: what
+// keeps them apart is Landlock, and that the supervisor is not dumpable.
+func TestAttacksOfTheSupervisorsUser_R171(t *testing.T) {
+	scoped := aemtest.Feature{Name: "Landlock's scope of signals", Since: aemtest.Linux{Major: 6, Minor: 12}, Probe: func() error {
+		abi, err := policy.LandlockABI()
+		if err == nil && abi < policy.SignalsABI {
+			err = fmt.Errorf("version %d", abi)
+		}
+		return err
+	}}
+	aemtest.Require(t, aemtest.CC, scoped)
+	own := os.Geteuid()
+	for _, a := range attacks {
+		switch a.name {
+		case "signal storm", "look into others", "look into others, filtered", "descriptors":
+			t.Run(a.name, func(t *testing.T) {
+				s := start(t, nobody(), attackConfig(own, own, compiled(t, a.program), a.app, a.handler))
+				s.attack(a.promise, a.events, a.fate)
+				s.stop()
+			})
+		}
+	}
+}
+
+// attackConfig has an attack as the handler of an app, with more keys for both, and another app beside it. An app of the
+// tests' own user names none, and has the supervisor's.
+func attackConfig(bad, good int, exec, app, handler string) string {
+	user := func(uid int) string {
+		if uid == os.Geteuid() {
+			return ""
+		}
+		return fmt.Sprintf("user = \"%d\"\ngroup = \"%[1]d\"", uid)
+	}
 	return fmt.Sprintf(`
 log = { level = "warn" }
 [app.bad]
-user = "%d"
-group = "%[1]d"
+%s
 %s
 [app.bad.handler.attack]
 exec = ["%s"]
@@ -88,15 +134,14 @@ retries = 0
 type = "topic"
 handler = "attack"
 [app.good]
-user = "%d"
-group = "%[5]d"
+%s
 [app.good.event.wait]
 type = "topic"
 handler = { exec = ["bin/counter"], handover = "direct", life = "resident" }
 [app.good.event.make]
 type = "topic"
 handler = { exec = ["cat"], handover = "data" }
-`, attacker, app, exec, handler, victim)
+`, user(bad), app, exec, handler, user(good))
 }
 
 // TestMemoryRunsOutWhileProcessesBegin has hogs begin, eight at once, while memory that they share runs out: each shares the
@@ -109,7 +154,7 @@ func TestMemoryRunsOutWhileProcessesBegin(t *testing.T) {
 		return nil
 	}}
 	aemtest.Require(t, aemtest.Root, aemtest.CC, lowerScores)
-	s := start(t, myself(), attackConfig(compiled(t, "hog"), "limits = { memory = \"8MiB\" }", "concurrency = 8"))
+	s := start(t, myself(), attackConfig(attacker, victim, compiled(t, "hog"), "limits = { memory = \"8MiB\" }", "concurrency = 8"))
 	s.attack("a process that begins is not chosen", 50, "failed oom")
 	s.stop()
 }
@@ -118,11 +163,7 @@ func TestMemoryRunsOutWhileProcessesBegin(t *testing.T) {
 func (s *supervisor) attack(promise string, events int, want string) {
 	s.t.Helper()
 	s.healthy()
-	sibling := processesOf(s.t, victim)
-	if len(sibling) == 0 {
-		s.t.Fatal("the other app has no process to attack")
-	}
-	data := fmt.Appendf(nil, "%d %s", s.cmd.Process.Pid, sibling[0])
+	data := fmt.Appendf(nil, "%d %s", s.cmd.Process.Pid, s.sibling())
 	fates := make(chan string, events)
 	for range events {
 		go func() {
@@ -148,6 +189,19 @@ func (s *supervisor) attack(promise string, events int, want string) {
 		}
 	}
 	s.healthy()
+}
+
+// sibling is the process of the app beside the attack.
+func (s *supervisor) sibling() (pid string) {
+	s.t.Helper()
+	for _, pid := range s.processes() {
+		name, err := os.ReadFile(filepath.Join("/proc", pid, "comm"))
+		if err == nil && strings.TrimSpace(string(name)) == "counter" {
+			return pid
+		}
+	}
+	s.t.Fatal("the other app has no process to attack")
+	return ""
 }
 
 // healthy has the app beside the attack answer, by a process that waits and by one that is made for it.

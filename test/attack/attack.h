@@ -24,11 +24,14 @@ static inline void targets(int pid[2])
     }
 }
 
-/* Root would not be refused. */
+/* Root would not be refused, but in namespaces of its app's own. */
 __attribute__((constructor)) static void nobody(void)
 {
-    if (geteuid() == 0) {
-        fprintf(stderr, "an attack does not run as root\n");
-        exit(1);
-    }
+    static const char cell[] = "aem-exec: namespaces of ";
+    char first[sizeof cell] = "";
+    FILE *f = geteuid() == 0 ? fopen("/proc/1/cmdline", "r") : NULL;
+    if (geteuid() != 0 || (f && fgets(first, sizeof first, f) && strcmp(first, cell) == 0))
+        return;
+    fprintf(stderr, "an attack does not run as root\n");
+    exit(1);
 }

