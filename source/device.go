@@ -120,10 +120,8 @@ func (u uevent) json() []byte {
 
 // devices is the source of type device: one socket for all jobs, which is there while a job is started.
 type devices struct {
-	roster[uevent]
-	env   Env
-	fd    int // 0: no job
-	watch Watch
+	shared[uevent]
+	fd    int
 	last  int64 // number of the last message
 	lost  bool  // some were, since there was last nothing to read
 	gap   int64 // numbers that were passed over since then
@@ -131,8 +129,8 @@ type devices struct {
 }
 
 func newDevices(e Env) *devices {
-	s := &devices{env: e}
-	s.roster = newRoster(s.found)
+	s := &devices{}
+	s.shared = newShared(e, s, s.found)
 	return s
 }
 
@@ -145,36 +143,18 @@ func probeDevices() error {
 	return err
 }
 
-func (s *devices) Start(id aem.JobID, spec Spec) (err error) {
-	if s.fd == 0 {
-		if s.fd, err = sys.Uevents(deviceBufferBytes); err != nil {
-			s.fd = 0
-			return fmt.Errorf("open socket for uevents: %w", err)
-		}
-		if s.watch, err = s.env.Poller.Add(s.fd, sys.EPOLLIN, s); err != nil {
-			sys.Close(s.fd)
-			s.fd = 0
-			return err
-		}
-		s.last = lastUevent()
+func (s *devices) open() (fd int, err error) {
+	if s.fd, err = sys.Uevents(deviceBufferBytes); err != nil {
+		return 0, fmt.Errorf("open socket for uevents: %w", err)
 	}
-	s.add(id, spec)
-	return nil
+	s.last, s.lost, s.gap = lastUevent(), false, 0
+	return s.fd, nil
 }
 
-func (s *devices) Stop(id aem.JobID) {
-	if s.remove(id) != nil && len(s.order) == 0 {
-		s.env.Poller.Remove(s.watch)
-		sys.Close(s.fd)
-		s.fd = 0
-	}
-}
+func (s *devices) shut() { sys.Close(s.fd) }
 
-func (s *devices) Close() {
-	for id := range s.jobs {
-		s.Stop(id)
-	}
-}
+// want is nothing: the kernel tells of all.
+func (s *devices) want() error { return nil }
 
 // Ready reads one batch. How much is lost is known when all that had room is read.
 func (s *devices) Ready(uint32) {

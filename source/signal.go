@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,7 +76,7 @@ func signalName(s syscall.Signal) string {
 
 func (s Signal) check() error {
 	if len(s.Signals) == 0 {
-		return fmt.Errorf("signal is missing")
+		return errors.New("signal is missing")
 	}
 	for _, one := range s.Signals {
 		if _, err := ParseSignal(signalName(one)); err != nil {
@@ -90,63 +91,33 @@ const signalBatch = 64
 
 // signalSource is the source of type signal. The signals are the process's: it takes those that a started job asks for.
 type signalSource struct {
-	roster[signals.Info]
-	env   Env
-	taker *signals.Taker // nil: no job
-	watch Watch
+	shared[signals.Info]
+	taker *signals.Taker
 	batch []signals.Info
 }
 
 func newSignals(e Env) *signalSource {
-	s := &signalSource{env: e}
-	s.roster = newRoster(s.found)
+	s := &signalSource{}
+	s.shared = newShared(e, s, s.found)
 	return s
 }
 
-func (s *signalSource) Start(id aem.JobID, spec Spec) (err error) {
-	if s.taker == nil {
-		if s.taker, err = signals.Open(); err != nil {
-			return err
-		}
-		if s.watch, err = s.env.Poller.Add(s.taker.FD(), sys.EPOLLIN, s); err != nil {
-			s.taker.Close()
-			s.taker = nil
-			return err
-		}
+func (s *signalSource) open() (fd int, err error) {
+	if s.taker, err = signals.Open(); err != nil {
+		return 0, err
 	}
-	s.add(id, spec)
-	if err = s.take(); err != nil {
-		s.Stop(id)
-	}
-	return err
+	return s.taker.FD(), nil
 }
 
-// take takes what the jobs ask for.
-func (s *signalSource) take() error {
+func (s *signalSource) shut() { s.taker.Close() }
+
+// want takes what the jobs ask for.
+func (s *signalSource) want() error {
 	var want signals.Set
 	for _, j := range s.order {
 		want |= signals.SetOf(j.spec.(Signal).Signals...)
 	}
 	return s.taker.Take(want)
-}
-
-func (s *signalSource) Stop(id aem.JobID) {
-	if s.remove(id) == nil {
-		return
-	}
-	if len(s.order) > 0 {
-		s.take() //nolint:errcheck // it takes nothing new
-		return
-	}
-	s.env.Poller.Remove(s.watch)
-	s.taker.Close()
-	s.taker = nil
-}
-
-func (s *signalSource) Close() {
-	for id := range s.jobs {
-		s.Stop(id)
-	}
 }
 
 // Ready reads one batch.

@@ -61,50 +61,25 @@ const stateBatch = 256
 // states is the source of type socket.state: one program in the kernel for all jobs, which knows the ports that any of them
 // asks for. It is there while a job is started.
 type states struct {
-	roster[sockstate.Change]
-	env     Env
-	tracer  *sockstate.Tracer // nil: no job
-	watch   Watch
+	shared[sockstate.Change]
+	tracer  *sockstate.Tracer
 	changes []sockstate.Change
 }
 
 func newStates(e Env) *states {
-	s := &states{env: e}
-	s.roster = newRoster(s.found)
+	s := &states{}
+	s.shared = newShared(e, s, s.found)
 	return s
 }
 
-func (s *states) Start(id aem.JobID, spec Spec) error {
-	if s.tracer == nil {
-		tracer, err := sockstate.Open()
-		if err != nil {
-			return err
-		}
-		if s.watch, err = s.env.Poller.Add(tracer.FD(), sys.EPOLLIN, s); err != nil {
-			tracer.Close()
-			return err
-		}
-		s.tracer = tracer
+func (s *states) open() (fd int, err error) {
+	if s.tracer, err = sockstate.Open(); err != nil {
+		return 0, err
 	}
-	s.add(id, spec)
-	if err := s.want(); err != nil {
-		s.Stop(id)
-		return err
-	}
-	return nil
+	return s.tracer.FD(), nil
 }
 
-func (s *states) Stop(id aem.JobID) {
-	if s.remove(id) == nil {
-		return
-	}
-	if len(s.order) > 0 {
-		if err := s.want(); err != nil {
-			s.env.Log.Warn("more changes of sockets are traced than anybody wants", "err", err)
-		}
-		return
-	}
-	s.env.Poller.Remove(s.watch)
+func (s *states) shut() {
 	s.tracer.Close()
 	s.tracer = nil
 }
@@ -121,12 +96,6 @@ func (s *states) want() error {
 	}
 	slices.Sort(ports)
 	return s.tracer.Want(slices.Compact(ports))
-}
-
-func (s *states) Close() {
-	for id := range s.jobs {
-		s.Stop(id)
-	}
 }
 
 // Ready reads one batch.

@@ -55,7 +55,7 @@ func (p *program) tryVerb() *cobra.Command {
 			dash := c.ArgsLenAtDash()
 			switch {
 			case dash < 0 && len(args) == 1 && strings.Contains(args[0], "/"):
-				return p.tryEvent(t, args[0])
+				return p.tryEvent(t, args[0], c.Flags().Changed("count"))
 			case dash > 0 && dash < len(args):
 				return p.tryCommand(t, args[:dash], args[dash:])
 			}
@@ -73,7 +73,7 @@ func (p *program) tryVerb() *cobra.Command {
 }
 
 // tryEvent tries an event of the file.
-func (p *program) tryEvent(t *trial, target string) error {
+func (p *program) tryEvent(t *trial, target string, counts bool) error {
 	if t.handover != "" {
 		return usageError{errors.New("try: the handover of a handler in the file is what the file says")}
 	}
@@ -92,8 +92,11 @@ func (p *program) tryEvent(t *trial, target string) error {
 	}
 	row, _ := source.TypeNamed(event.Source.Type())
 	t.waits = t.waits || row.Socket
-	if t.waits && (t.data != "" || t.facts != nil) {
+	switch {
+	case t.waits && (t.data != "" || t.facts != nil):
 		return usageError{fmt.Errorf("try: %s is waited for, with its own facts and data", target)}
+	case counts && !t.waits:
+		return usageError{errors.New("try: --count is for events that are waited for: --wait")}
 	}
 	if err := t.setFacts(row, event.Source); err != nil {
 		return usageError{fmt.Errorf("try: %w", err)}
