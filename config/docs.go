@@ -46,11 +46,11 @@ The thread that runs a handler is raised by the events that wait for it, and put
 on, up to the next one, and never makes a thread less urgent than it is by itself:
 
     [app.shop.boost]
-    10 = { slice = "1ms" }
-    20 = { nice = -5 }
-    25 = { realtime = 10 }
+    5  = { slice = "1ms" }
+    10 = { nice = -5 }
+    15 = { realtime = 10 }
 
-[delivery.md](delivery.md#order) says when, and which thread. Callbacks need none: they run on the loop. A level states one of:
+[delivery.md](delivery.md#order) says when, and which thread. Callbacks need none: they run on the loop. A level states one of these, or nice and slice together:
 `
 
 // Docs is docs/config.md: every key with its default and meaning.

@@ -64,6 +64,9 @@ func TestOptions(t *testing.T) {
 [supervisor]
 state_dir = "state"
 log.level = "debug"
+[app.web]
+on_error = "a"
+on_error_default = "stop"
 [app.web.boost]
 15 = { realtime = 7 }
 2  = { slice = "1ms" }
@@ -171,6 +174,11 @@ handler = "a"
 		Kill: true, OnMissing: []string{"memory", "swap"}})
 	same(t, "seccomp", web.Seccomp, (*policy.Profile)(nil))
 
+	same(t, "on_error", web.Events[len(web.Events)-1], supervisor.Registration{
+		Name: "on_error", Source: source.Notice{Kind: "supervisor.error", Apps: []string{"web"}}, Handlers: []string{"a"},
+		Priority: 10, Start: true, Full: supervisor.HoldFull, Arrivals: supervisor.EachArrival,
+	})
+	same(t, "on_error_default", web.OnError, supervisor.StopError)
 	same(t, "boost", web.Boost, executor.Boost{
 		{From: 2, Slice: time.Millisecond}, {From: 10, Nice: new(-5), Slice: 100 * time.Microsecond}, {From: 15, Realtime: 7},
 	})
