@@ -14,31 +14,21 @@ import (
 // stranger is a user without an app; attacker and victim have one each.
 const stranger = 64003
 
-const permissionConfig = `
-control = { mode = "0666" }
-[app.red]
+// permissionConfig lets everybody in, and has an app of each of two users.
+func permissionConfig() string {
+	text := "control = { mode = \"0666\" }\n"
+	for name, uid := range map[string]int{"red": attacker, "blue": victim} {
+		text += fmt.Sprintf(`
+[app.%s]
 user = "%d"
-group = "%[1]d"
-[app.red.handler.h]
-exec = ["sh", "-c", "exit $(cat)"]
-handover = "data"
-retries = 0
-dir = "/"
-[app.red.event.t]
-type = "topic"
-handler = "h"
-[app.blue]
-user = "%[2]d"
 group = "%[2]d"
-[app.blue.handler.h]
-exec = ["sh", "-c", "exit $(cat)"]
-handover = "data"
-retries = 0
-dir = "/"
-[app.blue.event.t]
+[app.%[1]s.event.t]
 type = "topic"
-handler = "h"
-`
+handler = { exec = ["sh", "-c", "exit $(cat)"], handover = "data", retries = 0, dir = "/" }
+`, name, uid)
+	}
+	return text
+}
 
 // verbs are all that the control socket understands, as a user types them: JOB is a selector or --all, APP an app or --all,
 // LETTER the id of a dead letter or --all. What means another's job is refused, but for what lists what there is.
@@ -68,7 +58,7 @@ var verbs = []struct {
 // their app, on another's and on all.
 func TestUsersActOnTheirOwnApp(t *testing.T) {
 	aemtest.Require(t, aemtest.Root)
-	s := prepare(t, myself(), fmt.Sprintf(permissionConfig, attacker, victim))
+	s := prepare(t, myself(), permissionConfig())
 	if err := os.Mkdir(s.path("run"), 0o755); err != nil { // as who lets others in does
 		t.Fatal(err)
 	}
@@ -130,7 +120,7 @@ func TestUsersActOnTheirOwnApp(t *testing.T) {
 // TestUsersFollowTheirOwnApp has a user follow all events: he is told of his own app's.
 func TestUsersFollowTheirOwnApp(t *testing.T) {
 	aemtest.Require(t, aemtest.Root)
-	s := prepare(t, myself(), fmt.Sprintf(permissionConfig, attacker, victim))
+	s := prepare(t, myself(), permissionConfig())
 	if err := os.Mkdir(s.path("run"), 0o755); err != nil {
 		t.Fatal(err)
 	}
