@@ -88,7 +88,8 @@ func (l *list) add(name string, nr uintptr, args ...uintptr) {
 	l.steps = append(l.steps, s)
 }
 
-// address is a pointer as a system call takes it. What it points to must be kept alive elsewhere.
+// address is a pointer as a system call takes it. What it points to must be kept alive elsewhere, and on the heap: a stack
+// may move before the step is taken.
 func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
 
 // closeOthers gives the child a table of its own with only the descriptors below the end of its set, so that the cost
