@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"syscall"
@@ -77,7 +78,7 @@ func (r Reply) message(op Op, sequence uint32) message {
 // encode is the reply's JSON. The result, which Done has made, is not looked at again.
 func (r Reply) encode() []byte {
 	if r.Errno == 0 && r.Error == "" && r.Result != nil {
-		return append(append([]byte(`{"errno":0,"result":`), r.Result...), '}')
+		return append(append([]byte(resultBegin), r.Result...), plainEnd...)
 	}
 	args, err := json.Marshal(r)
 	if err != nil {
@@ -91,6 +92,12 @@ func (m message) reply() (Reply, error) {
 	r := Reply{Data: m.data, FDs: m.fds}
 	if m.kind != kindReply {
 		return r, Errorf(syscall.EPROTO, "message of kind %d: want a reply", m.kind)
+	}
+	if result, ok := bytes.CutPrefix(m.args, []byte(resultBegin)); ok {
+		if result, ok = bytes.CutSuffix(result, []byte(plainEnd)); ok && json.Valid(result) {
+			r.Result = result
+			return r, nil
+		}
 	}
 	if err := json.Unmarshal(m.args, &r); err != nil {
 		return r, Errorf(syscall.EPROTO, "%v: read reply: %v", m.op, err)

@@ -182,9 +182,12 @@ func checkTopic(topic string) error {
 
 // message is the request as it travels.
 func (r Request) message(sequence uint32) (message, error) {
-	args, err := json.Marshal(r)
-	if err != nil {
-		return message{}, fmt.Errorf("encode %v: %w", r.Op, err)
+	args, ok := r.idsOf()
+	if !ok {
+		var err error
+		if args, err = json.Marshal(r); err != nil {
+			return message{}, fmt.Errorf("encode %v: %w", r.Op, err)
+		}
 	}
 	return message{kind: kindRequest, op: r.Op, sequence: sequence, args: args, data: r.Data, fds: r.FDs}, nil
 }
@@ -201,6 +204,9 @@ func (m message) request() (Request, error) {
 	}
 	if len(m.args) > maxArgsBytes {
 		return r, Errorf(syscall.EMSGSIZE, "%v: %d bytes of arguments, at most %d", m.op, len(m.args), maxArgsBytes)
+	}
+	if r.readIDs(m.args) {
+		return r, r.Check()
 	}
 	d := json.NewDecoder(bytes.NewReader(m.args))
 	d.DisallowUnknownFields()
