@@ -90,11 +90,7 @@ func (c *Client) DoAll(ctx context.Context, reqs []Request) ([]Reply, error) {
 	defer stop()
 	sent := make(chan error, 1)
 	go func() {
-		var err error
-		for i := 0; i < len(messages) && err == nil; i++ {
-			err = c.conn.write(messages[i], c.conn.patience)
-		}
-		sent <- err
+		sent <- c.conn.writeAll(messages, c.conn.patience)
 	}()
 	replies := make([]Reply, 0, len(reqs))
 	var err error

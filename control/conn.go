@@ -27,6 +27,10 @@ type conn struct {
 
 	timed bool      // reading has a deadline
 	until time.Time // and writing this one
+
+	// Of small messages that are written together.
+	packed []byte
+	small  [][]byte
 }
 
 func newConn(u *net.UnixConn, patience time.Duration, room *budget) *conn {
@@ -93,11 +97,8 @@ func (c *conn) read() (message, error) {
 
 // write sends a message, which must be taken by the other end in time. Its descriptors go with its first frame.
 func (c *conn) write(m message, patience time.Duration) error {
-	if now := time.Now(); c.until.Before(now.Add(patience-patience/8)) || c.until.After(now.Add(patience)) { // small messages come by thousands
-		c.until = now.Add(patience)
-		if err := c.SetWriteDeadline(c.until); err != nil {
-			return err
-		}
+	if err := c.hurry(patience); err != nil {
+		return err
 	}
 	var rights []byte
 	if len(m.fds) > 0 {
@@ -108,6 +109,73 @@ func (c *conn) write(m message, patience time.Duration) error {
 		rights = nil
 		return err
 	})
+}
+
+// writeAll is write for many messages, of which those that are small go together.
+func (c *conn) writeAll(all []message, patience time.Duration) error {
+	if len(all) > 1 && c.packed == nil {
+		c.packed = make([]byte, 0, packedBytes)
+	}
+	for len(all) > 0 {
+		c.small = c.small[:0]
+		buf := c.packed[:0]
+		for _, m := range all {
+			n := len(buf)
+			if len(c.small) == sys.MessageBatch || len(m.fds) > 0 || m.size()+headerBytes > cap(buf)-n {
+				break
+			}
+			buf = header{Kind: m.kind, Op: m.op, Sequence: m.sequence}.build(buf, m.args, m.data)
+			c.small = append(c.small, buf[n:])
+		}
+		if len(c.small) == 0 {
+			if err := c.write(all[0], patience); err != nil {
+				return err
+			}
+			all = all[1:]
+			continue
+		}
+		if err := c.send(c.small, patience); err != nil {
+			return err
+		}
+		all = all[len(c.small):]
+	}
+	return nil
+}
+
+// send sends frames.
+func (c *conn) send(frames [][]byte, patience time.Duration) error {
+	if err := c.hurry(patience); err != nil {
+		return err
+	}
+	var err error
+	waitErr := c.raw.Write(func(fd uintptr) bool {
+		for len(frames) > 0 {
+			var n int
+			if n, err = sys.SendMessages(int(fd), frames); err != nil {
+				return !errors.Is(err, syscall.EAGAIN)
+			}
+			frames = frames[n:]
+		}
+		return true
+	})
+	if waitErr != nil {
+		return waitErr
+	}
+	return err
+}
+
+// packedBytes is how many bytes of small messages go together.
+const packedBytes = 16 << 10
+
+// hurry sets the time until which what is written next must be taken. Small messages come by thousands, and have it a little
+// shorter rather than each its own.
+func (c *conn) hurry(patience time.Duration) error {
+	now := time.Now()
+	if c.until.After(now.Add(patience-patience/8)) && !c.until.After(now.Add(patience)) {
+		return nil
+	}
+	c.until = now.Add(patience)
+	return c.SetWriteDeadline(c.until)
 }
 
 // refuse says why the connection ends here. The other end may be in the middle of a message: what it has sent is taken

@@ -157,11 +157,8 @@ func (s *server) converse(ctx context.Context, c *conn, peer Peer, incoming <-ch
 				continue
 			}
 		}
-		for i := range open {
-			if err := s.reply(ctx, c, &open[i]); err != nil {
-				s.forget(open[i+1:])
-				return err
-			}
+		if err := s.replyAll(ctx, c, open); err != nil {
+			return err
 		}
 		clear(open)
 		open, bytes = open[:0], 0
@@ -188,7 +185,11 @@ func next(incoming <-chan received, wait bool) (r received, more, waits bool) {
 // drop lets go of a message that is done with.
 func (s *server) drop(m message) {
 	s.room.give(m.held)
-	for _, fd := range m.fds {
+	closeAll(m.fds)
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
 		syscall.Close(fd) //nolint:errcheck // it is gone whatever close returns
 	}
 }
@@ -239,33 +240,43 @@ func (s *server) begin(ctx context.Context, peer Peer, r received) begun {
 	return begun{r, s.answer(ctx, peer, req)}
 }
 
-// forget waits for answers that nobody is told.
-func (s *server) forget(rest []begun) {
-	for _, b := range rest {
-		if b.Later != nil {
-			b.Later()
+// replyAll writes the answers to messages, in their order, as they come; small ones together. Whatever it returns, all have
+// been waited for. An error ends the connection.
+func (s *server) replyAll(ctx context.Context, c *conn, open []begun) (err error) {
+	var ready []message
+	bytes := 0
+	flush := func() {
+		patience := s.patience
+		if ctx.Err() != nil {
+			patience = min(patience, lastWords)
 		}
-		s.drop(b.received.message)
+		if err == nil {
+			err = c.writeAll(ready, patience)
+		}
+		for _, m := range ready {
+			closeAll(m.fds) // they were sent, or nobody wants them
+		}
+		ready, bytes = ready[:0], 0
 	}
-}
-
-// reply answers one message. An error ends the connection.
-func (s *server) reply(ctx context.Context, c *conn, b *begun) error {
-	r, answer := b.received, b.Reply
-	defer s.drop(r.message)
-	if r.refusal != nil {
-		c.refuse(r.message, r.refusal)
-		return r.refusal
+	for _, b := range open {
+		r, answer := b.received, b.Reply
+		if r.refusal != nil {
+			if flush(); err == nil {
+				c.refuse(r.message, r.refusal)
+				err = r.refusal
+			}
+			s.drop(r.message)
+			continue
+		}
+		if answer.Later != nil {
+			answer = answer.Later()
+		}
+		s.drop(r.message)
+		ready = append(ready, answer.message(r.op, r.sequence))
+		if bytes += ready[len(ready)-1].size(); bytes > packedBytes {
+			flush()
+		}
 	}
-	if answer.Later != nil {
-		answer = answer.Later()
-	}
-	for _, fd := range answer.FDs {
-		defer syscall.Close(fd) //nolint:errcheck // it was sent, or nobody wants it
-	}
-	patience := s.patience
-	if ctx.Err() != nil {
-		patience = min(patience, lastWords)
-	}
-	return c.write(answer.message(r.op, r.sequence), patience)
+	flush()
+	return err
 }

@@ -3,6 +3,7 @@ package sys
 import (
 	"encoding/binary"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +16,31 @@ func SeqpacketPair() ([2]int, error) {
 // SendMessage sends one message without SIGPIPE, and without waiting if wait is false (EAGAIN).
 func SendMessage(fd int, message []byte, wait bool) error {
 	return unix.Send(fd, message, sendFlags(wait))
+}
+
+// MessageBatch is how many messages one SendMessages sends.
+const MessageBatch = 64
+
+// SendMessages sends messages, as many of the first MessageBatch as there is room for at once (man 2 sendmmsg); the error is
+// that of the first one. It never waits.
+func SendMessages(fd int, messages [][]byte) (sent int, err error) {
+	var heads [MessageBatch]mmsghdr
+	var iovecs [MessageBatch]unix.Iovec
+	n := min(len(messages), MessageBatch)
+	for i, m := range messages[:n] {
+		iovecs[i].Base = unsafe.SliceData(m)
+		iovecs[i].SetLen(len(m))
+		heads[i].head.Iov, heads[i].head.Iovlen = &iovecs[i], 1
+	}
+	for {
+		got, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&heads)), uintptr(n), uintptr(sendFlags(false)), 0, 0)
+		if errno == 0 {
+			return int(got), nil
+		}
+		if errno != unix.EINTR {
+			return 0, errno
+		}
+	}
 }
 
 // SendDescriptor sends one message together with a copy of the descriptor passed (man 3 cmsg, SCM_RIGHTS).
