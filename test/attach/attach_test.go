@@ -22,6 +22,7 @@ import (
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/handler"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
@@ -35,6 +36,29 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	aemtest.NoLeaks(m)
+}
+
+// peerProcess is that the kernel names the process which connected: without it programs that attach have a shared arena.
+var peerProcess = aemtest.Feature{Name: "SO_PEERPIDFD (Linux 6.5)", Where: aemtest.HostOnly, Probe: func() error {
+	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(ends[1]) //nolint:errcheck // a test's
+	defer syscall.Close(ends[0]) //nolint:errcheck // a test's
+	pidfd, err := sys.PeerPIDFD(ends[0])
+	if err == nil {
+		err = sys.Close(pidfd)
+	}
+	return err
+}}
+
+// settings are what a program states, with the way of copying that this kernel has.
+func settings(stated table) handler.Option {
+	if peerProcess.Probe() != nil {
+		stated["arena"] = table{"copy": "shared"}
+	}
+	return handler.Settings(stated)
 }
 
 // world is a supervisor that runs in this process.
@@ -106,7 +130,7 @@ func serve(t *testing.T, text string) *world {
 // attach makes this test's goroutine an agent of an app, until the test ends.
 func (w *world) attach(app string, opts ...handler.Option) *handler.Agent {
 	w.t.Helper()
-	a, err := handler.Attach(w.t.Context(), app, append(opts, handler.RuntimeDir(w.dir))...)
+	a, err := handler.Attach(w.t.Context(), app, append([]handler.Option{settings(table{}), handler.RuntimeDir(w.dir)}, opts...)...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

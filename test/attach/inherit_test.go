@@ -5,16 +5,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/handler"
-	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
-
-// aemSlow is longer in a guest.
-func aemSlow(d time.Duration) time.Duration { return aemtest.Slow(d) }
 
 // TestInheritance: a program with the token of another gets jobs like those that were registered for it, with ids of
 // its own, and keeps them as long as it lives.

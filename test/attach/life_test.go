@@ -34,6 +34,9 @@ agents = ["callback"]
 func TestProgramRegistersWhileItRuns_R058_R065_R079_R113_R119(t *testing.T) {
 	for _, c := range []struct{ program, copy string }{{"tell", "direct"}, {"tell", "shared"}, {"testdata/tell.py", "direct"}, {"testdata/tell.py", "shared"}} {
 		t.Run(c.program+" "+c.copy, func(t *testing.T) {
+			if c.copy == "direct" {
+				aemtest.Require(t, peerProcess)
+			}
 			w := serve(t, files)
 			socket := filepath.Join(w.dir, "in.sock")
 			p := w.start(c.program, 0, socket, c.copy)
@@ -91,7 +94,7 @@ func TestProgramRegistersWhileItRuns_R058_R065_R079_R113_R119(t *testing.T) {
 // another program goes on.
 func TestKilledProgramLosesWhatIsItsOwn_R080(t *testing.T) {
 	w := serve(t, files)
-	stays := w.start("tell", 0, filepath.Join(w.dir, "in.sock"), "direct")
+	stays := w.start("tell", 0, filepath.Join(w.dir, "in.sock"), "shared")
 	stays.says("ids ")
 	p := w.start("hang", 0)
 	p.says("ready")
@@ -125,6 +128,7 @@ func TestKilledProgramLosesWhatIsItsOwn_R080(t *testing.T) {
 // TestExecBetweenHelloAndCopyWritesNothing has a program become another one that knows nothing of us, with the
 // connection, the channel and the page open: what is for it is not written into the new one.
 func TestExecBetweenHelloAndCopyWritesNothing(t *testing.T) {
+	aemtest.Require(t, peerProcess)
 	w := serve(t, files)
 	p := w.start("exec", 0)
 	p.says("ready")

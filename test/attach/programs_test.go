@@ -55,7 +55,7 @@ func tell() {
 // hang handles one event for ever, and lets several more be written ahead.
 func hang() {
 	ctx := context.Background()
-	a := must(handler.Attach(ctx, "a", handler.InFlight(4)))
+	a := must(handler.Attach(ctx, "a", handler.InFlight(4), settings(table{})))
 	id := must(a.Register(ctx, "news", table{"type": "topic", "topic": "stuck"}, func(context.Context, *handler.Event) error {
 		fmt.Println("stuck")
 		select {}
@@ -81,7 +81,7 @@ func become() {
 // try tells what becomes of the registrations of which its arguments are the tables.
 func try() {
 	ctx := context.Background()
-	a, err := handler.Attach(ctx, os.Args[1])
+	a, err := handler.Attach(ctx, os.Args[1], settings(table{}))
 	if err != nil {
 		fmt.Println("refused", int(errno(err)), err)
 		return
@@ -98,7 +98,7 @@ func try() {
 // child attaches with the token of another, and handles what it has inherited.
 func child() {
 	ctx := context.Background()
-	a := must(handler.Attach(ctx, "a", handler.Token(os.Args[1])))
+	a := must(handler.Attach(ctx, "a", handler.Token(os.Args[1]), settings(table{})))
 	for _, job := range a.Inherited() {
 		fmt.Println("inherited", job.ID, job.Parent)
 		a.Handle(job.ID, func(_ context.Context, e *handler.Event) error {
