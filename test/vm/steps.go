@@ -30,7 +30,7 @@ var tested = []tests{
 	{pkg: "executor"},
 	{pkg: "supervisor", run: contained, old: true},
 	{pkg: "test/sdk", run: "^TestSecondFilter|^TestCopyOfTheContext|^TestZygoteUnderLimits|^TestForkThatIsRefused"},
-	{pkg: "test/attach", run: "^TestProgramRegisters|^TestKilledProgram|^TestExecBetween|^TestWhoMay|^TestOwnSockets|^TestInheritance"},
+	{pkg: "test/attach", run: "^TestProgramRegisters|^TestKilledProgram|^TestExecBetween|^TestWhoMay|^TestOwnSockets|^TestInheritance", old: true},
 	{pkg: "test", run: "^TestAttacks_|^TestMemoryRunsOut", old: true},
 }
 
