@@ -342,6 +342,11 @@ static inline ssize_t aem_write(int fd, const void *data, size_t size)
 	return size;
 }
 
+/* Where the descriptors are: at their numbers in a handler, anywhere in a program that attached itself. */
+static struct {
+	int channel, page, waiter, answers;
+} aem_at = {AEM_CHANNEL, AEM_PAGE, AEM_WAITER, AEM_ANSWERS};
+
 /* SIGTERM ends the reading side of the channel, which wakes a handler that is about to sleep as well as one that does:
  * a flag alone would come too late for the first. */
 static volatile sig_atomic_t aem_stopped;
@@ -353,7 +358,7 @@ static inline void aem_stop(int signal_number)
 
 	if (getpid() == aem_pid) {
 		aem_stopped = 1;
-		shutdown(AEM_CHANNEL, SHUT_RD);
+		shutdown(aem_at.channel, SHUT_RD);
 	} else { /* a fork of the handler: the channel is not its own */
 		signal(signal_number, SIG_DFL);
 		raise(signal_number);
@@ -369,7 +374,7 @@ static inline int aem_send(struct aem_header *message, int kind, size_t size, ui
 	message->kind = kind;
 	message->size = size;
 	message->number = number;
-	while (send(AEM_CHANNEL, message, sizeof *message + size, MSG_NOSIGNAL) < 0) {
+	while (send(aem_at.channel, message, sizeof *message + size, MSG_NOSIGNAL) < 0) {
 		if (errno == EPIPE || errno == ECONNRESET)
 			return 0;
 		if (errno != EINTR)
@@ -428,7 +433,7 @@ static inline int aem_receive(struct aem_inbox *in)
 	m.msg_control = &extra;
 	m.msg_controllen = sizeof extra;
 	do
-		n = recvmsg(AEM_CHANNEL, &m, MSG_CMSG_CLOEXEC);
+		n = recvmsg(aem_at.channel, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
 		return 0;
@@ -450,7 +455,7 @@ static inline int aem_receive(struct aem_inbox *in)
 /* aem_map_page maps the control page and judges it: section 2. */
 static inline int aem_map_page(struct aem_inbox *in)
 {
-	void *at = mmap(NULL, AEM_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, AEM_PAGE, 0);
+	void *at = mmap(NULL, AEM_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, aem_at.page, 0);
 	const struct aem_page *p = (const struct aem_page *)at;
 
 	if (at == MAP_FAILED)
@@ -703,14 +708,11 @@ static inline int aem_open(struct aem_inbox *in)
 	return 1;
 }
 
-/* aem_sleep waits for the doorbell or a message, and does what the message says. */
-static inline int aem_sleep(struct aem_inbox *in)
+/* aem_heed does what a message says, if there is one among what is ready. */
+static inline int aem_heed(struct aem_inbox *in, const struct epoll_event *ready, int n)
 {
-	struct epoll_event ready[2];
-	int got, i, n = epoll_wait(AEM_WAITER, ready, 2, -1);
+	int got, i;
 
-	if (n < 0 && errno != EINTR)
-		return aem_broken("wait for event", strerror(errno));
 	for (i = 0; i < n; i++) {
 		if (ready[i].data.u64 != AEM_WAIT_CHANNEL)
 			continue;
@@ -719,6 +721,17 @@ static inline int aem_sleep(struct aem_inbox *in)
 			return got;
 	}
 	return 1;
+}
+
+/* aem_sleep waits for the doorbell or a message, and does what the message says. */
+static inline int aem_sleep(struct aem_inbox *in)
+{
+	struct epoll_event ready[2];
+	int n = epoll_wait(aem_at.waiter, ready, 2, -1);
+
+	if (n < 0 && errno != EINTR)
+		return aem_broken("wait for event", strerror(errno));
+	return aem_heed(in, ready, n);
 }
 
 /* aem_take is section 5: 1 with an event, 0 when none will come, -1. Where an event waits it makes no system call. */
@@ -792,7 +805,7 @@ static inline int aem_tell(struct aem_inbox *in, int outcome)
 	aem_store(&in->page->answered, ++in->answered);
 	if (aem_load(&in->page->supervisor_sleeps) &&
 	    __atomic_exchange_n(&in->page->supervisor_sleeps, 0, __ATOMIC_SEQ_CST) &&
-	    write(AEM_ANSWERS, &one, sizeof one) < 0 && errno != EAGAIN) /* EAGAIN: rung more than enough */
+	    write(aem_at.answers, &one, sizeof one) < 0 && errno != EAGAIN) /* EAGAIN: rung more than enough */
 		return aem_broken("ring answers", strerror(errno));
 	if (in->memory && in->memory->free)
 		in->memory->free(in->memory, (void *)in->block, in->block_size);

@@ -2,6 +2,7 @@ package attach
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -196,9 +197,20 @@ type program struct {
 	lines chan string
 }
 
-// command is one of programs, or a script.
+// command is one of programs, or a script, or a program in C.
 func (w *world) command(name string, uid uint32, args []string) *exec.Cmd {
 	w.t.Helper()
+	if strings.HasSuffix(name, ".c") {
+		compiler := strings.Fields(cmp.Or(os.Getenv("AEM_TEST_COMPILER"), "cc -std=gnu99"))
+		flags := []string{"-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-I", "../../sdk/c"}
+		built, err := aemtest.CProgram(w.dir, name, append(compiler, flags...)...)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		cmd := exec.Command(built, args...)
+		cmd.Env = append(os.Environ(), "AEM_RUNTIME_DIR="+w.dir)
+		return cmd
+	}
 	if !strings.HasSuffix(name, ".py") {
 		cmd := exec.Command(w.executable(uid), args...)
 		cmd.Env = append(os.Environ(), "AEM_TEST_PROGRAM="+name, "AEM_RUNTIME_DIR="+w.dir, "GORACE=atexit_sleep_ms=0")
