@@ -77,7 +77,7 @@ func TestExamplesOfThePeers_R210(t *testing.T) {
 		examples[i], _, _ = strings.Cut(example, "\n```\n")
 	}
 	s := prepare(t, myself(), strings.Join(examples, "\n"))
-	if out := s.must("check", "--offline"); !strings.HasSuffix(out, "aem.toml: ok, 4 jobs in 4 apps\n") || strings.Contains(out, "warning") {
+	if out := s.must("check", "--offline"); !strings.HasSuffix(out, "aem.toml: ok, 5 jobs in 5 apps\n") || strings.Contains(out, "warning") {
 		t.Error(out)
 	}
 }
