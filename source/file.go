@@ -21,7 +21,7 @@ var fileType = Type{
 		{"found", aem.FactNumber, "1 if it was found by reading the directory: it happened before, and may be told twice; else 0"},
 		{"lost", aem.FactNumber, "with `overflow`: how many arrivals are lost, 0 where the kernel does not tell"},
 	},
-	Kernel: "inotify (man 7 inotify): fs.inotify.max_user_watches directories in all",
+	Kernel: "inotify (man 7 inotify): fs.inotify.max_user_watches directories in all. It tells neither who acted nor of locks",
 	Open:   func(e Env) Source { return newFiles(e) },
 	Merge:  mergeLines, Merged: mergedLines,
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -10,7 +11,7 @@ import (
 // a job that is held is kept here.
 type roster[T any] struct {
 	jobs   map[aem.JobID]*entry[T]
-	order  []*entry[T]                        // in which they were started
+	order  []*entry[T]                        // in which they were started, with some that are gone
 	detect func(j *entry[T], v T, lost int64) // one of what comes; with lost, so many that are lost, and v is nothing
 }
 
@@ -25,22 +26,36 @@ func newRoster[T any](detect func(j *entry[T], v T, lost int64)) roster[T] {
 	return roster[T]{jobs: map[aem.JobID]*entry[T]{}, detect: detect}
 }
 
-// add takes a job in, into a new list: something may be going through the old one.
+// add takes a job in.
 func (r *roster[T]) add(id aem.JobID, spec Spec) *entry[T] {
 	j := &entry[T]{id: id, spec: spec}
-	r.jobs[id], r.order = j, append(slices.Clone(r.order), j)
+	r.jobs[id], r.order = j, append(r.order, j)
 	return j
 }
 
 // remove lets a job go, nil if there is none. Whoever has it still may go on giving: it is held for ever.
 func (r *roster[T]) remove(id aem.JobID) *entry[T] {
 	j := r.jobs[id]
-	if j != nil {
-		j.held = true
-		delete(r.jobs, id)
-		r.order = slices.DeleteFunc(slices.Clone(r.order), func(other *entry[T]) bool { return other == j })
+	if j == nil {
+		return nil
+	}
+	j.held = true
+	delete(r.jobs, id)
+	if len(r.order) > 2*len(r.jobs) { // a new list: something may be going through the old one
+		r.order = slices.Collect(r.started())
 	}
 	return j
+}
+
+// started are the jobs, in the order in which they were started.
+func (r *roster[T]) started() iter.Seq[*entry[T]] {
+	return func(yield func(*entry[T]) bool) {
+		for _, j := range r.order {
+			if r.jobs[j.id] == j && !yield(j) {
+				return
+			}
+		}
+	}
 }
 
 // Hold keeps what comes for a job.
@@ -85,7 +100,7 @@ func (r *roster[T]) lose(j *entry[T], lost int64) {
 
 // tell gives each job what it wants of a batch, and then says how much is lost.
 func (r *roster[T]) tell(batch []T, lost int64, wants func(spec Spec, v *T) bool) {
-	for _, j := range r.order {
+	for j := range r.started() {
 		for i := range batch {
 			if wants(j.spec, &batch[i]) {
 				r.give(j, batch[i])

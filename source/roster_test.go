@@ -49,8 +49,8 @@ func TestRosterWhileItTells(t *testing.T) {
 	if want := []heard{{1, 1, 0}, {1, 2, 0}}; !slices.Equal(*all, want) {
 		t.Errorf("%v, want %v", *all, want)
 	}
-	if r.remove(1) != nil || len(r.order) != 1 {
-		t.Errorf("%d jobs are left", len(r.order))
+	if left := slices.Collect(r.started()); r.remove(1) != nil || len(left) != 1 || left[0].id != 3 {
+		t.Errorf("%d jobs are left", len(left))
 	}
 }
 
@@ -70,5 +70,29 @@ func TestRosterKeepsForWhoIsHeld_R094(t *testing.T) {
 	r.Resume(1)
 	if n := len(*all); n != keptArrivals+1 || (*all)[n-1] != (heard{1, 0, 7}) || (*all)[n-2] != (heard{1, keptArrivals - 1, 0}) || r.Kept(1) != 0 {
 		t.Errorf("%d were told", n)
+	}
+}
+
+// TestRosterForgets: jobs that come and go leave nothing behind, and those that stay are told in their order.
+func TestRosterForgets(t *testing.T) {
+	const stay, pass = 10, 10_000
+	r, all := newTestRoster()
+	for id := range aem.JobID(stay) {
+		r.add(id, nil)
+	}
+	for id := range aem.JobID(pass) {
+		r.add(stay+id, nil)
+		if r.remove(stay+id) == nil {
+			t.Fatal("it is not there")
+		}
+	}
+	if len(r.order) > 2*stay {
+		t.Errorf("%d are listed of %d", len(r.order), stay)
+	}
+	r.tell([]int{5}, 0, wanted)
+	for i, h := range *all {
+		if h.job != aem.JobID(i) || len(*all) != stay {
+			t.Fatalf("told %v", *all)
+		}
 	}
 }

@@ -28,7 +28,7 @@ func newShared[T any](e Env, o object, detect func(j *entry[T], v T, lost int64)
 
 // Start begins to tell a job, and makes the object for the first one.
 func (s *shared[T]) Start(id aem.JobID, spec Spec) error {
-	if len(s.order) == 0 {
+	if len(s.jobs) == 0 {
 		fd, err := s.object.open()
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func (s *shared[T]) Stop(id aem.JobID) {
 	j := s.remove(id)
 	switch {
 	case j == nil:
-	case len(s.order) == 0:
+	case len(s.jobs) == 0:
 		s.env.Poller.Remove(s.watch)
 		s.object.shut()
 	default:

@@ -114,7 +114,7 @@ func (s *signalSource) shut() { s.taker.Close() }
 // want takes what the jobs ask for.
 func (s *signalSource) want() error {
 	var want signals.Set
-	for _, j := range s.order {
+	for j := range s.started() {
 		want |= signals.SetOf(j.spec.(Signal).Signals...)
 	}
 	return s.taker.Take(want)

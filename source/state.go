@@ -87,7 +87,7 @@ func (s *states) shut() {
 // want tells the kernel which ports any job asks for.
 func (s *states) want() error {
 	ports := []uint16{}
-	for _, j := range s.order {
+	for j := range s.started() {
 		wanted := j.spec.(State).Ports
 		if wanted == nil {
 			return s.tracer.Want(nil)
