@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -61,6 +62,10 @@ func TestReadmeWalk(t *testing.T) {
 			if got, err := converse("tcp", address, ""); err != nil || !strings.HasPrefix(got, "hello 127.0.0.1:") || !strings.Contains(got, ", you are event ") {
 				t.Errorf("greet: %q, %v", got, err)
 			}
+			if c.language == "go" {
+				s.settled("mine", "greet", 1)
+				s.walk(block(t, readme, "console"))
+			}
 			s.stop()
 		})
 	}
@@ -80,6 +85,25 @@ func TestExamplesOfThePeers_R210(t *testing.T) {
 	if out := s.must("check", "--offline"); !strings.HasSuffix(out, "aem.toml: ok, 5 jobs in 5 apps\n") || strings.Contains(out, "warning") {
 		t.Error(out)
 	}
+}
+
+// walk does what a page shows at a prompt, with our file for its own, and compares what comes of it.
+func (s *supervisor) walk(console string) {
+	s.t.Helper()
+	for _, step := range strings.Split(console, "$ ")[1:] {
+		command, want, _ := strings.Cut(step, "\n")
+		cmd := exec.Command("sh", "-c", strings.ReplaceAll(command, "greet.toml", "aem.toml"))
+		cmd.Dir = s.dir
+		out, err := cmd.CombinedOutput()
+		if got := sameTimes(string(out)); err != nil || got != sameTimes(want) {
+			s.t.Errorf("%s: %v\n%s\nwant\n%s", command, err, got, sameTimes(want))
+		}
+	}
+}
+
+// sameTimes is a text with one time instead of all of them.
+func sameTimes(text string) string {
+	return regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`).ReplaceAllString(text, "0000-00-00 00:00:00")
 }
 
 // block is the one fenced block of a language in a text.

@@ -36,8 +36,8 @@ class Refused(OSError):
 _HEADER = struct.Struct("<4sHHBBHIII")
 _REQUEST, _REPLY, _MORE = 1, 2, 1
 _MOST = 64 << 10  # bytes of a frame
-_OPS = {"list": 2, "lookup": 3, "start": 4, "stop": 5, "fire": 6, "remove": 7, "emit": 8, "priority": 15, "timeout": 17,
-        "clean": 18, "attach": 20, "register": 21}
+_OPS = {"list": 2, "lookup": 3, "start": 4, "stop": 5, "fire": 6, "remove": 7, "emit": 8, "priority": 15, "filter": 16,
+        "timeout": 17, "clean": 18, "attach": 20, "register": 21}
 _CAUGHT = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM")
 
 
