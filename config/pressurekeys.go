@@ -21,7 +21,7 @@ func pressureEvent(e *event) eventType {
 			{"some", threshold(&p.Some), nil, "How much time, within which, is too much while at least one task waits: as `\"150ms/2s\"`. The second is 500 ms to 10 s, and a multiple of 2 s for who lacks CAP_SYS_RESOURCE. It is told once in that time at most."},
 			{"all", threshold(&p.All), nil, "The same for time in which no task gets on, which the kernel calls `full`."},
 			{"clear", duration(&p.Clear, time.Second), nil, "When that has not come for so long, it is over: then one event tells the beginning, and one the end. Default: each time is told, no end."},
-			{"cgroup", text(&p.Cgroup), nil, "Of the tasks in this control group only, as `/system.slice/db.service`: its path in the hierarchy of v2. Default: all tasks."},
+			{"cgroup", text(&p.Cgroup), nil, "Of the tasks in this control group only, as `/system.slice/db.service`: its path in the hierarchy of v2; or in the app's, `own`. Default: all tasks."},
 		},
 	}
 }

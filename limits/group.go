@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 )
@@ -137,6 +138,16 @@ func (g *Group) LimitsMemory() bool { return g != nil && g.limited["memory"] != 
 
 // Kills reports whether the host has leaves, so that all processes of a slot can be found and killed.
 func (g *Group) Kills() bool { return g.keeper != nil }
+
+// Unified is the group's path in the hierarchy of v2.
+func (g *Group) Unified() (string, error) {
+	for _, p := range g.places {
+		if p.unified {
+			return strings.TrimPrefix(p.dir, p.mount), nil
+		}
+	}
+	return "", errors.New("the app has no control group of v2")
+}
 
 // PIDs is how many processes and threads the app has, -1 without a limit on them.
 func (g *Group) PIDs() (int64, error) {

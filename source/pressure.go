@@ -45,8 +45,11 @@ type Pressure struct {
 	Some     Threshold     // while at least one task waits; exactly one of the two is set
 	All      Threshold     // while no task gets on: what the kernel calls full
 	Clear    time.Duration // without more, after which that is over, an event too, and the next one counts; 0: each counts
-	Cgroup   string        // its tasks only: a path in the hierarchy of v2; "": all tasks
+	Cgroup   string        // its tasks only: a path in the hierarchy of v2, or OwnGroup; "": all tasks
 }
+
+// OwnGroup stands for the app's own cgroup, which the supervisor knows.
+const OwnGroup = "own"
 
 // Type is "pressure".
 func (Pressure) Type() string { return "pressure" }
@@ -73,8 +76,8 @@ func (p Pressure) check() error {
 		return fmt.Errorf("want a window of %v to %v, and a part of it", minWindow, maxWindow)
 	case p.Clear != 0 && p.Clear < 2*t.Window:
 		return errors.New("clear: want at least twice the window: a stall that goes on is told once in each")
-	case p.Cgroup != "" && !strings.HasPrefix(p.Cgroup, "/"):
-		return fmt.Errorf("cgroup %q: want an absolute path", p.Cgroup)
+	case p.Cgroup != "" && p.Cgroup != OwnGroup && !strings.HasPrefix(p.Cgroup, "/"):
+		return fmt.Errorf("cgroup %q: want an absolute path, or %s", p.Cgroup, OwnGroup)
 	}
 	return nil
 }

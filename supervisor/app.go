@@ -304,8 +304,9 @@ func (s *Supervisor) addJob(reg *registration, spec source.Spec) (aem.JobID, err
 	if k, ok := reg.source.(source.Keeper); ok {
 		return id, k.Keep(id, spec)
 	}
-	s.specs[id] = spec
-	return id, nil
+	var err error
+	s.specs[id], err = reg.app.ownGroup(spec)
+	return id, err
 }
 
 // roomForJobs reports the limit that leaves no room for n jobs more of each registration.
@@ -331,7 +332,26 @@ func (a *app) allows(spec *Registration, h *executor.Spec) error {
 	case int(spec.Priority) > l.PriorityMax:
 		return fmt.Errorf("priority %d is above the app's %d (limits.priority_max)", spec.Priority, l.PriorityMax)
 	}
-	return errors.Join(source.Check(spec.Source), source.CheckHost(spec.Source))
+	err := source.Check(spec.Source)
+	if err != nil {
+		return err
+	}
+	own, err := a.ownGroup(spec.Source)
+	if err == nil {
+		err = source.CheckHost(own)
+	}
+	return err
+}
+
+// ownGroup puts the app's own control group into a spec that asks for it.
+func (a *app) ownGroup(spec source.Spec) (source.Spec, error) {
+	p, ok := spec.(source.Pressure)
+	if !ok || p.Cgroup != source.OwnGroup {
+		return spec, nil
+	}
+	var err error
+	p.Cgroup, err = a.work.Group.Unified()
+	return p, err
 }
 
 // source is the one source of a type, made when first needed.
