@@ -118,7 +118,7 @@ func (d *decoder) source(a *app, e *event) {
 			e.topic.Name = e.Name
 		}
 		e.topic.Name = d.topic(e.at, a.Name, e.topic.Name)
-	case "supervisor.limit", "supervisor.failed", "supervisor.agent", "supervisor.deadline", "supervisor.silence", "supervisor.error":
+	case "supervisor.limit", "supervisor.failed", "supervisor.agent", "supervisor.deadline", "supervisor.silence", "supervisor.error", "supervisor.died":
 		if e.notice.Apps == nil {
 			e.notice.Apps = []string{a.Name}
 		}

@@ -104,6 +104,7 @@ func eventTypes(e *event) []eventType {
 		}},
 		noticeType(e, "supervisor.limit", "An app reaches one of its limits: at most once in ten seconds for each."),
 		noticeType(e, "supervisor.failed", "An event ends failed."),
+		noticeType(e, "supervisor.died", "A handler's process ends in the middle of an event: what it had begun can be put right."),
 		noticeType(e, "supervisor.deadline", "An event's handler has not started within its `deadline`."),
 		noticeType(e, "supervisor.silence", "No event has arrived for as long as `silence` says."),
 		{name: "supervisor.error", doc: "Something goes wrong on the way to one of this app's handlers. The reply decides what is done: `retry`, `skip` or `stop` ([delivery.md](delivery.md#errors)).",

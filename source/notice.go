@@ -36,6 +36,19 @@ var (
 		Open:  func(e Env) Source { return newNotices(e, "supervisor.failed") },
 		Merge: mergeLines, Merged: mergedLines,
 	}
+	diedType = Type{
+		Name: "supervisor.died",
+		Data: "the report of the attempt, as the log has it",
+		Facts: []Field{
+			{"subject", aem.FactText, "the app"},
+			{"job", aem.FactText, "`app/event`, with the handler where there are several"},
+			{"died", aem.FactText, "the id of the event that the process had"},
+			{"reason", aem.FactText, "in one word, as `signal` or `timeout`"},
+			{"attempts", aem.FactNumber, "at the event until now; another one may follow"},
+		},
+		Open:  func(e Env) Source { return newNotices(e, "supervisor.died") },
+		Merge: mergeLines, Merged: mergedLines,
+	}
 	deadlineType = Type{
 		Name: "supervisor.deadline",
 		Facts: []Field{

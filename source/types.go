@@ -49,6 +49,7 @@ func Types() []Type {
 		failedType,
 		agentType,
 		errorType,
+		diedType,
 		deadlineType,
 		silenceType,
 	}

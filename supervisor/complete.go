@@ -259,6 +259,7 @@ func (s *Supervisor) report(reg *registration, a *aem.Activation, c *aem.Complet
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, "failed", attrs...)
 	line := asText(attrs)
 	reg.failure.add(line)
+	s.notifyDied(reg, a, c, h, line)
 	return line
 }
 

@@ -31,6 +31,14 @@ func (s *Supervisor) notifyFailed(reg *registration, a *aem.Activation, c *aem.C
 	}
 }
 
+// notifyDied tells of an attempt that its process's end was the end of, and not its answer.
+func (s *Supervisor) notifyDied(reg *registration, a *aem.Activation, c *aem.Completion, h *executor.Spec, report string) {
+	if died := c.Signal != "" || c.Exit >= 0 && h.Handover == executor.Direct; died && !isNotice(a.Event.Type) {
+		s.notify("supervisor.died", reg.app, []byte(report), text("job", reg.name()), text("died", a.Event.ID.String()),
+			text("reason", string(c.Reason)), aem.NumberFact("attempts", int64(a.Attempt)))
+	}
+}
+
 // notifyAgents tells, once, that a pool's agents cannot be made, and when one is there again.
 func (s *Supervisor) notifyAgents(p *executor.Pool, trouble error) {
 	if (trouble != nil) == s.troubled[p] {

@@ -51,6 +51,14 @@ var roles = map[string]func(){
 			}
 		})
 	},
+	"around": func() {
+		fmt.Println("it begins")
+		hd.Run(func(context.Context, *hd.Event) error {
+			_, err := fmt.Println("an event")
+			return err
+		})
+		fmt.Println("it ends")
+	},
 	"freeze": func() {
 		hd.Run(func(context.Context, *hd.Event) error {
 			defer time.Sleep(time.Hour) // the signal may come a little later
