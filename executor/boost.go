@@ -70,45 +70,49 @@ type Booster struct {
 
 // OpenBooster makes an app's booster, nil where it has no levels, and refuses what this host does not let us do: it puts
 // a thread to each level and back.
-func OpenBooster(levels Boost) (b *Booster, err error) {
+func OpenBooster(levels Boost) (*Booster, error) {
 	if len(levels) == 0 {
 		return nil, nil
 	}
-	b = &Booster{levels: levels}
-	return b, sys.OnThread(func() error {
-		own, err := sys.Scheduling(0)
-		if err != nil {
-			return fmt.Errorf("read own scheduling: %w", err)
+	b := &Booster{levels: levels}
+	if err := sys.OnThread(b.tryAll); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// tryAll finds out how a thread of ours is scheduled that nothing was done to, and puts the calling one to each level.
+func (b *Booster) tryAll() (err error) {
+	if b.own, err = sys.Scheduling(0); err != nil {
+		return fmt.Errorf("read own scheduling: %w", err)
+	}
+	b.own.Runtime = 0
+	if err = b.set(0, &b.own); err != nil {
+		return fmt.Errorf("set own scheduling: %w", err)
+	}
+	plain, err := sys.Scheduling(0)
+	if err != nil {
+		return fmt.Errorf("read own scheduling: %w", err)
+	}
+	b.slice = plain.Runtime
+	for i := range b.levels {
+		if err := b.try(&b.levels[i]); err != nil {
+			return fmt.Errorf("from priority %d on: %w", b.levels[i].From, err)
 		}
-		plain := own
-		plain.Runtime = 0
-		if err := b.set(0, &plain); err != nil {
-			return fmt.Errorf("set own scheduling: %w", err)
-		}
-		if own, err = sys.Scheduling(0); err != nil {
-			return fmt.Errorf("read own scheduling: %w", err)
-		}
-		b.slice, own.Runtime = own.Runtime, 0
-		b.own = own
-		for i := range levels {
-			if err := b.try(&levels[i], own); err != nil {
-				return fmt.Errorf("from priority %d on: %w", levels[i].From, err)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // try puts the calling thread to a level and back.
-func (b *Booster) try(l *Level, own sys.SchedAttr) error {
-	to := l.over(own)
+func (b *Booster) try(l *Level) error {
+	to := l.over(b.own)
 	if err := b.set(0, &to); err != nil {
 		return fmt.Errorf("set scheduling: %w (%s)", err, wantsToBoost)
 	}
 	if got, err := sys.Scheduling(0); err != nil || l.Slice > 0 && got.Runtime != to.Runtime {
 		return errors.New("slice: this kernel sets none: it needs Linux 6.12")
 	}
-	if err := b.set(0, &own); err != nil {
+	if err := b.set(0, &b.own); err != nil {
 		return fmt.Errorf("set scheduling back: %w (%s)", err, wantsToBoost)
 	}
 	return nil
