@@ -47,24 +47,28 @@ func (s *Supervisor) fireable(jobs []*job) error {
 // on, as if it had happened, and waits for the fates. It may be called from anywhere but the loop, as Emit.
 func (s *Supervisor) Fire(ctx context.Context, app, event string, facts []aem.Fact, data []byte) (control.Emitted, error) {
 	return s.fates(ctx, control.OpFire, true, func(w *waiter) (control.Emitted, error) {
-		return s.fire(w, control.Selector{App: app, Event: event}, facts, data)
+		return s.fire(w, app, event, facts, data)
 	})
 }
 
-func (s *Supervisor) fire(w *waiter, meant control.Selector, facts []aem.Fact, data []byte) (control.Emitted, error) {
+func (s *Supervisor) fire(w *waiter, app, event string, facts []aem.Fact, data []byte) (control.Emitted, error) {
 	if s.phase != running {
 		return control.Emitted{}, errStopping
 	}
-	jobs, err := s.selected(control.Peer{}, control.Request{Op: control.OpFire, Selectors: []control.Selector{meant}})
+	jobs, err := s.selected(control.Peer{}, control.Request{Op: control.OpFire, Selectors: []control.Selector{{App: app, Event: event}}})
 	if err == nil {
 		err = s.fireable(jobs)
 	}
 	if err != nil {
 		return control.Emitted{}, err
 	}
+	reg := s.jobs.registration(jobs[0])
+	if most := reg.app.spec.Limits.QueueBytes; int64(len(data)) > most {
+		return control.Emitted{}, control.Errorf(syscall.EINVAL, "fire: %d bytes are more than app %s may queue (%d)", len(data), app, most)
+	}
 	w.left = len(jobs)
 	s.waiters[s.lastID+1] = w // before the event is made: a job may shed it at once
-	e := s.NewEvent(s.jobs.registration(jobs[0]).spec.Source.Type())
+	e := s.NewEvent(reg.spec.Source.Type())
 	e.Facts, e.Data = facts, data
 	for _, j := range jobs {
 		s.activate(j, s.jobs.registration(j), e)

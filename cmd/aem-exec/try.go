@@ -109,6 +109,9 @@ func (p *program) tryEvent(t *trial, target string, counts bool) error {
 	default:
 		data, err = p.payload("", t.data)
 	}
+	if err == nil && len(data) > control.MaxDataBytes {
+		err = usageError{fmt.Errorf("try: more than %d bytes of data", control.MaxDataBytes)}
+	}
 	if err != nil {
 		return err
 	}
