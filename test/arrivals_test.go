@@ -17,8 +17,8 @@ func TestArrivalsExample_R034_R075(t *testing.T) {
 	s.write("aem.toml", strings.ReplaceAll(string(example), "../", ""))
 	s.run()
 	for range 3 {
-		s.must("emit", "arrivals/reading", "--data", "7")
-		s.must("emit", "arrivals/reading") // empty
+		s.publish("arrivals/reading", "7") // while the one before runs
+		s.publish("arrivals/reading", "")
 	}
 	s.log.await(t, `supervisor.deadline: arrivals/reading`, "event=late")
 	books := map[string]counts{}
