@@ -23,6 +23,7 @@ type conn struct {
 	frame    []byte        // the frame being read
 	room     *budget       // what long messages are counted against, nil for none
 	raw      syscall.RawConn
+	ahead    packet     // that is in frame already
 	takes    func() int // how many descriptors are taken with a packet that is read now; the kernel drops others, man 7 unix; nil: none
 
 	timed bool      // reading has a deadline
@@ -42,23 +43,43 @@ func newConn(u *net.UnixConn, patience time.Duration, room *budget) *conn {
 	return &conn{UnixConn: u, patience: patience, frame: make([]byte, MaxFrameBytes+1), room: room, raw: raw}
 }
 
-// receive waits for one packet.
-func (c *conn) receive() (n int, fds []int, err error) {
+// packet is what was received into a conn's frame.
+type packet struct {
+	there bool
+	bytes int
+	fds   []int
+	err   error
+}
+
+// receive receives one packet, and if it is to waits for it.
+func (c *conn) receive(wait bool) (p packet) {
+	if c.ahead.there {
+		p, c.ahead = c.ahead, packet{}
+		return p
+	}
 	waitErr := c.raw.Read(func(fd uintptr) bool {
 		most := 0
 		if c.takes != nil {
 			most = c.takes()
 		}
-		n, fds, err = sys.ReceiveDescriptors(int(fd), c.frame, most)
-		return !errors.Is(err, syscall.EAGAIN)
+		p.bytes, p.fds, p.err = sys.ReceiveDescriptors(int(fd), c.frame, most)
+		p.there = !errors.Is(p.err, syscall.EAGAIN)
+		return p.there || !wait
 	})
 	switch {
 	case waitErr != nil:
-		err = waitErr
-	case err == nil && n == 0: // or an empty packet, which nobody sends
-		err = io.EOF
+		p.there, p.err = true, waitErr
+	case p.there && p.err == nil && p.bytes == 0: // or an empty packet, which nobody sends
+		p.err = io.EOF
 	}
-	return n, fds, err
+	return p
+}
+
+// more reports whether a whole message has come by now, for which read will not wait.
+func (c *conn) more() bool {
+	c.ahead = c.receive(false)
+	const flags = 9 // in a header
+	return c.ahead.there && c.ahead.err == nil && c.ahead.bytes > flags && c.frame[flags]&flagMore == 0
 }
 
 // read waits for a message, as long as it takes, and then for the rest of it, which must come in time. With an *Error
@@ -71,15 +92,15 @@ func (c *conn) read() (message, error) {
 		}
 	}
 	for {
-		n, fds, err := c.receive()
-		a.fds = append(a.fds, fds...)
-		if os.IsTimeout(err) {
+		p := c.receive(true)
+		a.fds = append(a.fds, p.fds...)
+		if os.IsTimeout(p.err) {
 			return a.message, Errorf(syscall.ETIMEDOUT, "message not whole after %v", c.patience)
 		}
-		if err != nil {
-			return a.message, err
+		if p.err != nil {
+			return a.message, p.err
 		}
-		whole, err := a.add(c.frame[:n])
+		whole, err := a.add(c.frame[:p.bytes])
 		if err != nil || whole {
 			return a.message, err
 		}

@@ -17,9 +17,9 @@ import (
 //  1. Serve accepts; each connection gets a seat or a refusal.
 //  2. A connection has two goroutines. The reader assembles requests, so that a client that went away is noticed
 //     while its request is still being answered: the request's context ends.
-//  3. The other checks each request, asks Answer and writes the reply, one after the other. Where the answer can be had
-//     later, it begins those requests that have come meanwhile first, so that a client which does not wait for replies
-//     keeps the answerer as busy as it can.
+//  3. The other checks each request, asks Answer and writes the reply, one after the other. Where answers can be had later,
+//     it begins the requests that have come together before it waits for them, so that a client which does not wait for
+//     replies keeps the answerer as busy as it can.
 //  4. When the context of Serve ends, readers stop, what is being answered is answered, and everything is joined.
 
 // Answer gives a request its meaning. It is called from one goroutine per connection, with requests that passed
@@ -31,9 +31,10 @@ const (
 	acceptRetry = 100 * time.Millisecond // after an accept that failed for want of descriptors or memory
 	lastWords   = time.Second            // how long a reply may take to be read once the server stops
 
-	readAhead  = 8       // messages of a connection that are read and not looked at
-	beginAhead = 64      // requests of a connection that are begun and not answered
-	beginBytes = 1 << 16 // of them all, but for the last
+	// What has come of a connection's messages is read, begun and answered together: so many, and so many bytes without the
+	// last one. While they are answered, as many are read.
+	beginAhead = 64
+	beginBytes = 64 << 10
 )
 
 type server struct {
@@ -126,7 +127,7 @@ func (s *server) connection(ctx context.Context, u *net.UnixConn) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = u.CloseRead() })
 	defer stop()
-	incoming := make(chan received, readAhead)
+	incoming := make(chan []received)
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer cancel()
@@ -138,47 +139,36 @@ func (s *server) connection(ctx context.Context, u *net.UnixConn) {
 	if err := s.converse(ctx, c, peer, incoming); err != nil {
 		s.log.Debug("control: connection ended", "uid", peer.UID, "pid", peer.PID, "error", err)
 		cancel()
-		for r := range incoming {
-			s.drop(r.message)
+		for batch := range incoming {
+			s.dropAll(batch)
 		}
 	}
 }
 
 // converse answers the messages of a connection until there are no more. An error is the connection's end.
-func (s *server) converse(ctx context.Context, c *conn, peer Peer, incoming <-chan received) error {
+func (s *server) converse(ctx context.Context, c *conn, peer Peer, incoming <-chan []received) error {
 	var open []begun
-	bytes := 0
-	for {
-		r, more, waits := next(incoming, len(open) == 0)
-		if more && !waits {
-			b := s.begin(ctx, peer, r)
-			open = append(open, b)
-			if bytes += r.size(); b.Later != nil && len(open) < beginAhead && bytes < beginBytes {
+	for batch := range incoming {
+		for len(batch) > 0 {
+			open = append(open, s.begin(ctx, peer, batch[0]))
+			batch = batch[1:]
+			if open[len(open)-1].Later != nil && len(batch) > 0 {
 				continue
 			}
-		}
-		if err := s.replyAll(ctx, c, open); err != nil {
-			return err
-		}
-		clear(open)
-		open, bytes = open[:0], 0
-		if !more {
-			return nil
+			if err := s.replyAll(ctx, c, open); err != nil {
+				s.dropAll(batch)
+				return err
+			}
+			clear(open)
+			open = open[:0]
 		}
 	}
+	return nil
 }
 
-// next is the next message, and whether there will be one; if it is not to wait, waits says that there is none yet.
-func next(incoming <-chan received, wait bool) (r received, more, waits bool) {
-	if wait {
-		r, more = <-incoming
-		return r, more, false
-	}
-	select {
-	case r, more = <-incoming:
-		return r, more, false
-	default:
-		return r, true, true
+func (s *server) dropAll(batch []received) {
+	for _, r := range batch {
+		s.drop(r.message)
 	}
 }
 
@@ -201,21 +191,30 @@ type received struct {
 }
 
 // receive reads messages until one is wrong or the client has gone.
-func (s *server) receive(ctx context.Context, c *conn, incoming chan<- received) {
+func (s *server) receive(ctx context.Context, c *conn, incoming chan<- []received) {
 	for {
-		m, err := c.read()
-		r := received{message: m}
-		if err != nil && !errors.As(err, &r.refusal) {
-			s.drop(m)
-			return
+		var batch []received
+		for bytes := 0; ; {
+			m, err := c.read()
+			r := received{message: m}
+			if err != nil && !errors.As(err, &r.refusal) {
+				s.drop(m)
+				s.dropAll(batch) // none, but where the connection was closed from here
+				return
+			}
+			batch = append(batch, r)
+			if bytes += m.size(); r.refusal != nil || len(batch) == beginAhead || bytes > beginBytes || !c.more() {
+				break
+			}
 		}
+		last := batch[len(batch)-1]
 		select {
-		case incoming <- r:
+		case incoming <- batch:
 		case <-ctx.Done():
-			s.drop(m)
+			s.dropAll(batch)
 			return
 		}
-		if r.refusal != nil {
+		if last.refusal != nil {
 			return
 		}
 	}
