@@ -246,6 +246,9 @@ func (p *Pool) Rehearsed() error {
 	return nil
 }
 
+// Widen lets at least so many activations wait.
+func (p *Pool) Widen(capacity int) { p.queue.Widen(capacity) }
+
 // Enlist counts the pool's agents for what its app may have of them. It is called once, on the loop, before Start.
 func (p *Pool) Enlist() {
 	if c, ok := p.crew.(*processes); ok {

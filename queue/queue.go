@@ -19,6 +19,9 @@ type Queue[T any] struct {
 // New makes a queue that holds at most capacity values.
 func New[T any](capacity int) *Queue[T] { return &Queue[T]{capacity: capacity} }
 
+// Widen lets the queue hold at least so many values.
+func (q *Queue[T]) Widen(capacity int) { q.capacity = max(q.capacity, capacity) }
+
 // Len is how many values wait.
 func (q *Queue[T]) Len() int { return q.length }
 

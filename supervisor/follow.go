@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -26,7 +27,10 @@ func (r *reload) follow() {
 		if a.spec.Start != spec.Start {
 			r.turned = append(r.turned, a)
 		}
-		a.spec, s.apps[i] = spec, a
+		other := !reflect.DeepEqual(a.spec.Limits, spec.Limits)
+		if a.spec, s.apps[i] = spec, a; other {
+			s.relimited(a)
+		}
 	}
 	for _, a := range was {
 		if !slices.Contains(s.apps, a) {

@@ -53,6 +53,32 @@ func newGauges(l limits.Limits) gauges {
 	return g
 }
 
+// set gives each of them another number.
+func (g *gauges) set(l limits.Limits) {
+	fresh := newGauges(l)
+	for i, of := range fresh.all() {
+		g.all()[i].Most = of.Most
+	}
+}
+
+// relimited has an app go on by other numbers.
+func (s *Supervisor) relimited(a *app) {
+	for _, p := range a.pools {
+		p.Widen(a.spec.Limits.Activations)
+		s.Wake(p)
+	}
+	for _, g := range a.gauges.all() {
+		switch {
+		case g.Most == 0: // there may be any number of processes now
+			g.Clear()
+		case !g.Room(1) && g != &a.gauges.jobs && g != &a.gauges.processes:
+			s.holdAtLimit(a, g, "")
+		default:
+			s.releaseAtLimit(a, []*gauge{g})
+		}
+	}
+}
+
 // quoted is a key as TOML wants it behind a dot.
 func quoted(key string) string {
 	if strings.ContainsAny(key, ".*?[]\\^") {

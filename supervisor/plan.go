@@ -9,6 +9,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/limits"
 )
 
 // A plan is what lies between two Options, as values: nothing here knows of anything that lives. A reload makes one and
@@ -47,7 +48,7 @@ func difference(was, is *Options) (plan, error) {
 			continue
 		}
 		errs = append(errs, fixed("app."+a.Name, appKeys, before, a)...)
-		if before.Start != a.Start || before.OnError != a.OnError {
+		if before.Start != a.Start || before.OnError != a.OnError || !reflect.DeepEqual(before.Limits, a.Limits) {
 			p = append(p, change{verb: changed, app: a.Name})
 		}
 		p = append(p, between(before, a)...)
@@ -119,13 +120,25 @@ var (
 		{"user", func(a *App) any { return a.User }},
 		{"group", func(a *App) any { return a.Group }},
 		{"groups", func(a *App) any { return a.Groups }},
-		{"limits", func(a *App) any { return a.Limits }},
+		{"limits", func(a *App) any { return lasting(a.Limits) }},
 		{"policy.seccomp", func(a *App) any { return a.Seccomp }},
 		{"policy.seccomp_ready", func(a *App) any { return a.SeccompReady }},
 		{"policy", func(a *App) any { return a.Confinement }},
 		{"boost", func(a *App) any { return a.Boost }},
 	}
 )
+
+// lasting are the limits without the numbers that the supervisor counts to.
+func lasting(l limits.Limits) limits.Limits {
+	l.Jobs, l.Activations, l.QueueBytes, l.Processes = 0, 0, 0, 0
+	l.JobsOf, l.ActivationsOf = slices.Clone(l.JobsOf), slices.Clone(l.ActivationsOf)
+	for _, of := range [][]limits.Of{l.JobsOf, l.ActivationsOf} {
+		for i := range of {
+			of[i].Most = 0
+		}
+	}
+	return l
+}
 
 // fixed finds what has changed of what is made once.
 func fixed[T any](path string, keys []key[T], was, is *T) (errs []error) {

@@ -37,8 +37,9 @@ func TestPlan_R168(t *testing.T) {
 		"an app comes": {func(o *Options) {
 			o.Apps = append(o.Apps, testApp("new", []executor.Spec{handler("h", "x")}, event("e", source.Topic{Name: "new/e"}, "h")))
 		}, "added app new, added handler new/h, added job new/e"},
-		"an app goes":  {func(o *Options) { o.Apps = o.Apps[:1] }, "removed job shop/order, removed handler shop/log, removed app shop"},
-		"an app stops": {func(o *Options) { o.Apps[1].Start = false }, "changed app shop"},
+		"an app goes":   {func(o *Options) { o.Apps = o.Apps[:1] }, "removed job shop/order, removed handler shop/log, removed app shop"},
+		"an app stops":  {func(o *Options) { o.Apps[1].Start = false }, "changed app shop"},
+		"other numbers": {func(o *Options) { o.Apps[1].Limits.Jobs, o.Apps[1].Limits.Activations = 7, 9 }, "changed app shop"},
 		"an event comes": {func(o *Options) {
 			o.Apps[1].Events = append(o.Apps[1].Events, event("late", source.Timer{After: time.Hour}, "log"))
 		}, "added job shop/late"},
@@ -81,7 +82,7 @@ func TestPlanRefusesWhatIsMadeOnce_R168(t *testing.T) {
 	is := planned()
 	is.RuntimeDir, is.StateDir, is.DeadLetters, is.Control.Mode, is.Log.Format = "/x", "/y", 5, 0o660, "json"
 	web := &is.Apps[0]
-	web.User, web.Group, web.Groups, web.Limits.Jobs, web.Seccomp.Name = "nobody", "x", []string{"y"}, 7, "other"
+	web.User, web.Group, web.Groups, web.Limits.Memory, web.Seccomp.Name = "nobody", "x", []string{"y"}, 7, "other"
 	web.SeccompReady, web.Confinement.ReadOnly = &policy.Profile{}, true
 	_, err := difference(planned(), is)
 	var got []string

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"reflect"
 	"runtime"
 	"slices"
 	"syscall"
@@ -136,6 +137,7 @@ func (r *reload) judge() error {
 	for _, a := range r.apps {
 		errs = append(errs, r.s.enlist(a))
 	}
+	r.limit(r.next)
 	r.gone = r.goes()
 	need := map[*gauge]int64{}
 	for reg := range r.gone {
@@ -211,8 +213,18 @@ func (r *reload) goes() map[*registration]bool {
 	return gone
 }
 
+// limit has the apps that stay counted to the numbers of some options.
+func (r *reload) limit(o *Options) {
+	for _, a := range r.s.apps {
+		if spec := o.app(a.spec.Name); spec != nil && reflect.DeepEqual(lasting(spec.Limits), lasting(a.spec.Limits)) {
+			a.gauges.set(spec.Limits)
+		}
+	}
+}
+
 // discard lets go of what was made, on the loop; made apps are closed elsewhere, because that may take a while.
 func (r *reload) discard() {
+	r.limit(&r.s.options)
 	for name, p := range r.pools {
 		if r.apps[name.app] == nil {
 			p.Close()

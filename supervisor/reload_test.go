@@ -137,6 +137,58 @@ func TestReloadRefusesAllOrNothing_R168(t *testing.T) {
 	}
 }
 
+// TestReloadChangesWhatIsCountedTo_R168 gives an app at its limit more room, and then less than it uses: what is there stays,
+// and what comes is measured by the number of the day.
+func TestReloadChangesWhatIsCountedTo_R168(t *testing.T) {
+	h, open := untilOpened(t)
+	h.Concurrency = 1
+	addr := tcpAddress(t)
+	with := func(activations int) App {
+		a := topicApp(h)
+		a.Limits.Activations = activations
+		a.Handlers = append(a.Handlers, builtin("log", "log", nil))
+		a.Events = append(a.Events, event("in", source.Accept{Listen: []source.Address{addr}}, "log"))
+		return a
+	}
+	r := startRun(t, nil, with(2))
+	publish := func(taken bool) {
+		t.Helper()
+		var err error
+		r.ask(func() { _, _, err = r.publish("a/t", nil) })
+		if (err == nil) != taken {
+			t.Errorf("an event more: %v", err)
+		}
+	}
+	held := func(want bool) {
+		t.Helper()
+		r.ask(func() {
+			if held := r.jobNamed("a/in").holds != 0; held != want {
+				t.Errorf("the listener is held: %t", held)
+			}
+		})
+	}
+	publish(true)
+	publish(true)
+	publish(false)
+	held(true)
+	r.mustReload("changed app a", with(16))
+	held(false)
+	publish(true)
+	r.mustReload("changed app a", with(1))
+	held(true)
+	publish(false)
+	bad := with(100)
+	bad.Events[1].Priority = 99
+	if _, err := r.reload(bad); err == nil {
+		t.Error("priority 99 is followed")
+	}
+	publish(false)
+	open()
+	r.until("a/t", "done", func(c aem.Counts) bool { return c.Done == 3 })
+	held(false)
+	publish(true)
+}
+
 // TestRenewedHandler_R126_R169 gives a handler another program while one event runs and others wait: that one ends where it is,
 // the others are the new one's, and the two never run more at once than the handler may.
 func TestRenewedHandler_R126_R169(t *testing.T) {
