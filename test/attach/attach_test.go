@@ -64,6 +64,7 @@ func settings(stated table) handler.Option {
 
 // world is a supervisor that runs in this process.
 type world struct {
+	*supervisor.Supervisor
 	t    *testing.T
 	dir  string
 	logs *journal
@@ -99,12 +100,7 @@ func serve(t *testing.T, text string) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, dir: dir, logs: new(journal)}
-	file, err := config.Parse(filepath.Join(w.dir, "aem.toml"), []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := file.Options
-	o.RuntimeDir, o.Tables = w.dir, config.Tables{}
+	o := w.options(text)
 	o.Logger = slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ready := make(chan struct{})
 	o.Ready = func(int, int, string) { close(ready) }
@@ -112,6 +108,7 @@ func serve(t *testing.T, text string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Supervisor = s
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -126,6 +123,18 @@ func serve(t *testing.T, text string) *world {
 	})
 	<-ready
 	return w
+}
+
+// options are what a file's text says.
+func (w *world) options(text string) supervisor.Options {
+	w.t.Helper()
+	file, err := config.Parse(filepath.Join(w.dir, "aem.toml"), []byte(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o := file.Options
+	o.RuntimeDir, o.Tables = w.dir, config.Tables{}
+	return o
 }
 
 // attach makes this test's goroutine an agent of an app, until the test ends.
