@@ -28,8 +28,10 @@
  * Each call returns a job's id, 1 or more, or -1 with errno; evwhy says more. The id is the first argument of the handler,
  * and what evctl acts on. Jobs are started at once, unless flags say otherwise.
  */
-#define EVF_ONESHOT (1ul << 18) /* it is removed when its handler has returned for the first time */
-#define EVF_STOPPED (1ul << 24) /* it is not started: EVJOBSTART does that */
+#define EVF_ONESHOT (1ul << 18)   /* it is removed when its handler has returned for the first time */
+#define EVF_FORK (1ul << 20)      /* its handler runs in a copy of the program, by fork, that ends with it; the program goes on at once */
+#define EVF_NOCLDWAIT (1ul << 21) /* and the copy is not the program's to wait for */
+#define EVF_STOPPED (1ul << 24)   /* it is not started: EVJOBSTART does that */
 
 /* A connection comes to a socket that listens. It is accepted into new_sockfd; addr, if it is not NULL, has room for *addrlen
  * bytes of the peer's address, which are there when f is called. */
@@ -540,7 +542,7 @@ static inline int ev_register(const char *name, struct ev_text *keys, const char
 	unsigned slot, generation;
 	int place;
 
-	if (like->flags & ~(EVF_ONESHOT | EVF_STOPPED) || !like->handler) {
+	if (like->flags & ~(EVF_ONESHOT | EVF_FORK | EVF_NOCLDWAIT | EVF_STOPPED) || !like->handler) {
 		free(keys->at);
 		return ev_refuse(EINVAL);
 	}
@@ -764,6 +766,56 @@ static inline int evctl(int jid, unsigned op, unsigned long args) { return evctl
  * What an event comes to.
  */
 
+/* ev_copy makes the copy that a handler runs in: 0 there, 1 in the program, -1 with errno. */
+static inline int ev_copy(unsigned long flags)
+{
+	pid_t pid;
+
+	fflush(NULL); /* or the copy would write it again */
+	if ((pid = fork()) < 0)
+		return -1;
+	if (!(flags & EVF_NOCLDWAIT))
+		return pid > 0;
+	if (pid == 0 && fork() != 0)
+		_exit(0); /* whose parent has ended, init waits for */
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return pid > 0;
+}
+
+/* ev_call calls a handler with what is its own: data, and one or two numbers. It returns 0, or -1 with errno. */
+static inline int ev_call(int jid, const struct ev_job *j, const char *data, int a, int b)
+{
+	int here = j->flags & EVF_FORK ? ev_copy(j->flags) : 0;
+
+	if (here != 0)
+		return here < 0 ? -1 : 0;
+	switch (j->kind) {
+	case EV_ACCEPT:
+		((evaccept_handler *)j->handler)(jid, j->fd, a);
+		break;
+	case EV_READ:
+		((evread_handler *)j->handler)(jid, j->fd, data, a);
+		break;
+	case EV_CLOSE:
+		((evclose_handler *)j->handler)(jid, j->fd);
+		break;
+	case EV_SK:
+		((evsk_handler *)j->handler)(jid, j->fd, a, b);
+		break;
+	case EV_SOCK:
+		((evsock_handler *)j->handler)(jid, j->fd, a);
+		break;
+	case EV_TIMER:
+		((evtimer_handler *)j->handler)(jid, a);
+	}
+	if (j->flags & EVF_FORK) {
+		fflush(NULL);
+		_exit(0);
+	}
+	return 0;
+}
+
 /* ev_accept accepts what waits, and tells of each connection. */
 static inline int ev_accept(const struct aem_event *e, int jid, const struct ev_job *j)
 {
@@ -775,9 +827,13 @@ static inline int ev_accept(const struct aem_event *e, int jid, const struct ev_
 		int fd;
 		if (poll(&waits, 1, 0) <= 0)
 			break; /* somebody else took it, or the program has closed the socket */
-		if ((fd = accept4(j->fd, j->addrlen ? j->addr : NULL, j->addrlen ? &size : NULL, 0)) >= 0)
-			((evaccept_handler *)j->handler)(jid, j->fd, fd);
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+		if ((fd = accept4(j->fd, j->addrlen ? j->addr : NULL, j->addrlen ? &size : NULL, 0)) >= 0) {
+			int called = ev_call(jid, j, NULL, fd, 0);
+			if (called < 0 || j->flags & EVF_FORK)
+				close(fd); /* the copy's */
+			if (called < 0)
+				return aem_fail(e, "fork: %s", strerror(errno));
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			return aem_retry(e, 0, "accept: %s", strerror(errno));
 		if (fd < 0 || j->flags & EVF_ONESHOT || ev_place(jid) < 0)
 			break;
@@ -786,21 +842,22 @@ static inline int ev_accept(const struct aem_event *e, int jid, const struct ev_
 }
 
 /* ev_read reads what came. An end is told once. */
-static inline void ev_read(int jid, const struct ev_job *j)
+static inline int ev_read(int jid, const struct ev_job *j)
 {
 	char *data = (char *)malloc(EV_READ_BYTES);
 	ssize_t n = data ? recv(j->fd, data, EV_READ_BYTES, MSG_DONTWAIT) : -1;
-	int error = errno;
+	int error = errno, called = 0;
 
-	if (n < 0 && (error == EAGAIN || error == EINTR)) {
-		free(data);
-		return;
+	if (n >= 0 || (error != EAGAIN && error != EINTR)) {
+		if (n <= 0)
+			evctl(jid, EVJOBSHTDN, 0);
+		errno = error;
+		called = ev_call(jid, j, data, (int)n, 0);
 	}
-	if (n <= 0)
-		evctl(jid, EVJOBSHTDN, 0);
-	errno = error;
-	((evread_handler *)j->handler)(jid, j->fd, data, (int)n);
+	error = errno;
 	free(data);
+	errno = error;
+	return called;
 }
 
 /* ev_state is the number of a state of TCP, by its name. */
@@ -823,7 +880,7 @@ static inline int ev_conditions(const char *text)
 /* ev_handle calls the handler of an event's job. */
 static inline int ev_handle(const struct aem_event *e, void *ctx)
 {
-	int outcome = AEM_DONE, place = ev_place_of(e->job), jid;
+	int outcome = AEM_DONE, place = ev_place_of(e->job), called = 0, jid;
 	struct ev_job j; /* as it is now: its handler may remove it */
 
 	(void)ctx;
@@ -836,21 +893,23 @@ static inline int ev_handle(const struct aem_event *e, void *ctx)
 		outcome = ev_accept(e, jid, &j);
 		break;
 	case EV_READ:
-		ev_read(jid, &j);
+		called = ev_read(jid, &j);
 		break;
 	case EV_CLOSE:
 		evctl(jid, EVJOBSHTDN, 0);
-		((evclose_handler *)j.handler)(jid, j.fd);
+		called = ev_call(jid, &j, NULL, 0, 0);
 		break;
 	case EV_SK:
-		((evsk_handler *)j.handler)(jid, j.fd, ev_state(aem_fact(e, "old")), ev_state(aem_fact(e, "new")));
+		called = ev_call(jid, &j, NULL, ev_state(aem_fact(e, "old")), ev_state(aem_fact(e, "new")));
 		break;
 	case EV_SOCK:
-		((evsock_handler *)j.handler)(jid, j.fd, ev_conditions(aem_fact(e, "conditions")));
+		called = ev_call(jid, &j, NULL, ev_conditions(aem_fact(e, "conditions")), 0);
 		break;
 	case EV_TIMER:
-		((evtimer_handler *)j.handler)(jid, (int)e->count);
+		called = ev_call(jid, &j, NULL, (int)e->count, 0);
 	}
+	if (called < 0)
+		outcome = aem_retry(e, 0, "fork: %s", strerror(errno));
 	if (j.flags & EVF_ONESHOT && outcome == AEM_DONE && ev_place(jid) >= 0)
 		evctl(jid, EVJOBSHTDN, 0);
 	return outcome;

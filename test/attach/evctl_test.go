@@ -3,6 +3,7 @@ package attach
 import (
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,7 +68,7 @@ func TestEvctlInC_R112_R115_R116_R117_R118_R120_R191_R192(t *testing.T) {
 			w := serve(t, files)
 			t.Setenv("AEM_APP", "a")
 			t.Setenv("AEM_TEST_COMPILER", compiler)
-			p := w.start("testdata/evctl.c", 0)
+			p, last := w.start("testdata/evctl.c", 0), []string{}
 			for _, want := range []string{
 				"ticks 1 stopped 10 1",
 				"priority 15",
@@ -85,11 +86,19 @@ func TestEvctlInC_R112_R115_R116_R117_R118_R120_R191_R192(t *testing.T) {
 				"ended 1 1 closed 1 states 1",
 				"sock 1",
 				"fork 0 0",
-				"all",
+				"in a copy 1 1 1",
+				"waited for 0",
 			} {
 				if got := <-p.lines; !strings.HasPrefix(got, want) {
 					t.Fatalf("it says %q, want %q", got, want)
 				}
+			}
+			for range 3 { // one of them is written by a copy, in its own time
+				last = append(last, <-p.lines)
+			}
+			slices.Sort(last)
+			if want := []string{"all", "in a copy 1 0 1", "not to be waited for 1"}; !slices.Equal(last, want) {
+				t.Errorf("at last it says %q, want %q", last, want)
 			}
 			w.await("nothing is left", func() bool { return len(w.jobs()) == 0 })
 		})

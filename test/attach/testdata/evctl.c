@@ -6,6 +6,7 @@
 
 static int ticks, holds_run, deep = -1, accepted, said, ended, last_size = -1, closed, states, sock_in;
 static char text[64];
+static pid_t original;
 
 static void must(int ok, const char *what)
 {
@@ -225,6 +226,28 @@ static void sockets(void)
 	close(client);
 }
 
+static void in_copy(int jid, int count)
+{
+	(void)jid;
+	printf("in a copy %d %d %d\n", getpid() != original, getppid() == original, count);
+}
+
+/* copies has handlers run in copies of the program: one that it waits for, and one that it need not. */
+static void copies(void)
+{
+	int status = -1, id;
+
+	original = getpid();
+	must(evtimer(ms(1), ms(0), EVF_FORK, in_copy) > 0, "evtimer");
+	while (wait(&status) < 0)
+		must(evdispatch() >= 0 && usleep(1000) == 0, "evdispatch");
+	printf("waited for %d\n", status);
+	must((id = evtimer(ms(1), ms(0), EVF_FORK | EVF_NOCLDWAIT, in_copy)) > 0, "evtimer");
+	while (evctl(id, EVJOBSTART, 0) == 0) /* it is there until it was copied */
+		must(evdispatch() >= 0 && usleep(1000) == 0, "evdispatch");
+	printf("not to be waited for %d\n", wait(NULL) < 0 && errno == ECHILD);
+}
+
 /* forks has a copy of the program, which begins with nothing and is another agent. */
 static void forks(void)
 {
@@ -249,6 +272,7 @@ int main(void)
 	holds();
 	sockets();
 	forks();
+	copies();
 	puts("all");
 	return 0;
 }
