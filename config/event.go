@@ -113,6 +113,11 @@ func (d *decoder) source(a *app, e *event) {
 		d.pressure(e)
 	case "signal":
 		d.required(e, "signal")
+	case "memory":
+		d.required(e, "pid", "address")
+		if err := source.Check(e.memory); err != nil && e.memory.PID != 0 && e.memory.Address != 0 {
+			d.errorf(e.at, "%v", err)
+		}
 	case "topic":
 		if e.topic.Name == "" {
 			e.topic.Name = e.Name

@@ -31,6 +31,7 @@ type event struct {
 	pressure source.Pressure
 	signal   source.Signal
 	device   source.Device
+	memory   source.Memory
 	notice   source.Notice
 }
 
@@ -102,6 +103,13 @@ func eventTypes(e *event) []eventType {
 			{"action", choices(&e.device.Actions, source.DeviceActions...), nil, "What happens, as `[\"add\", \"remove\"]`. Default: anything."},
 			{"subsystem", texts(&e.device.Subsystems, pattern), nil, "Names or patterns of what the device is part of, as `[\"block\", \"usb*\"]`. Default: anything."},
 		}},
+		{name: "memory", doc: "A place in a process's memory is written. Needs root.", spec: func() source.Spec { return e.memory },
+			rules: needs("pid", "address"), keys: []key{
+				{"pid", count(&e.memory.PID, 1, 1<<22), nil, "The process. Required."},
+				{"address", address(&e.memory.Address), nil, "The place, as `0x7ffd1000`: a multiple of `length`. Required."},
+				{"length", count(&e.memory.Length, 1, 8), 8, "How many bytes: 1, 2, 4 or 8."},
+				{"reads", boolean(&e.memory.Reads), false, "Reading it, too."},
+			}},
 		noticeType(e, "supervisor.limit", "An app reaches one of its limits: at most once in ten seconds for each."),
 		noticeType(e, "supervisor.failed", "An event ends failed."),
 		noticeType(e, "supervisor.died", "A handler's process ends in the middle of an event: what it had begun can be put right."),

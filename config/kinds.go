@@ -139,6 +139,20 @@ func duration(p *time.Duration, least time.Duration) kind {
 	}}
 }
 
+// address is a place in memory.
+func address(p *uint64) kind {
+	return kind{name: "address", schema: object{"type": "string", "pattern": "^0x[0-9a-fA-F]{1,16}$"}, read: func(v any) error {
+		s, _ := v.(string)
+		digits, ok := strings.CutPrefix(s, "0x")
+		n, err := strconv.ParseUint(digits, 16, 64)
+		if !ok || err != nil {
+			return errors.New(`want an address as a string, like "0x7ffd1000"`)
+		}
+		*p = n
+		return nil
+	}}
+}
+
 func size[T ~int | ~int64](p *T, least int64) kind {
 	schema := object{"anyOf": []any{
 		object{"type": "integer", "minimum": least, "maximum": int64(maxSize)},

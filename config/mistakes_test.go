@@ -184,6 +184,11 @@ aem.toml:6: app.web.event.e.subsystem: "[" is no name or pattern`},
 aem.toml:3: app.web.event.b.signal: "KILL" is not one of ALRM, CONT, IO, PWR, USR1, USR2, WINCH, RTMIN, RTMIN+1 to RTMIN+30
 aem.toml:3: app.web.event.b.signal: "USR1" is listed twice
 aem.toml:4: app.web.event.c.signal: want a signal like "USR1", or a list of them`},
+	{text: "[app.web.event]\na = { type = \"memory\", handler = \"h\" }\nb = { type = \"memory\", handler = \"h\", pid = 7, address = 4096 }\n[app.web.handler]\nh = { agent = \"callback\", call = \"log\" }", want: `aem.toml:2: app.web.event.a: pid is missing
+aem.toml:2: app.web.event.a: address is missing
+aem.toml:3: app.web.event.b.address: want an address as a string, like "0x7ffd1000"`},
+	{text: "[app.web.event]\na = { type = \"memory\", handler = \"h\", pid = 7, address = \"0x1001\" }\nb = { type = \"memory\", handler = \"h\", pid = 7, address = \"0x1000\", length = 3 }\n[app.web.handler]\nh = { agent = \"callback\", call = \"log\" }", unseen: true, want: `aem.toml:2: app.web.event.a: address 0x1001: want a multiple of the length, and not 0
+aem.toml:3: app.web.event.b: length 3: want 1, 2, 4 or 8`},
 	{text: "[app.web.event]\na = { type = \"pressure\", handler = \"h\" }\nb = { type = \"pressure\", handler = \"h\", resource = \"disk\", some = \"1s\" }\nc = { type = \"pressure\", handler = \"h\", resource = \"cpu\", some = \"1s/2s\", all = \"1s/2s\" }\n[app.web.handler]\nh = { agent = \"callback\", call = \"log\" }", want: `aem.toml:2: app.web.event.a: resource is missing
 aem.toml:3: app.web.event.b.resource: "disk" is not one of memory, cpu, io
 aem.toml:3: app.web.event.b.some: want a time within another, like "150ms/2s"

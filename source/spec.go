@@ -88,6 +88,8 @@ func Check(s Spec) error {
 		return s.check()
 	case Device:
 		return s.check()
+	case Memory:
+		return s.check()
 	case Signal:
 		return s.check()
 	case State:

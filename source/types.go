@@ -45,6 +45,7 @@ func Types() []Type {
 		pressureType,
 		signalType,
 		deviceType,
+		memoryType,
 		limitType,
 		failedType,
 		agentType,

@@ -19,7 +19,7 @@ const module = "github.com/aem-exec/aem-exec/"
 // layers are our packages from the bottom up: each imports only from layers below its own. An asterisk stands for all
 // packages of a folder.
 var layers = [][]string{
-	{"aem", "queue", "internal/sys", "internal/strict", "internal/sys/startlimit", "internal/slab", "internal/timing", "internal/owner", "internal/signals", "internal/filewatch", "internal/procwatch", "internal/sockstate"},
+	{"aem", "queue", "internal/sys", "internal/strict", "internal/sys/startlimit", "internal/slab", "internal/timing", "internal/owner", "internal/signals", "internal/memwatch", "internal/filewatch", "internal/procwatch", "internal/sockstate"},
 	{"source", "directcopy", "limits", "policy", "internal/filter", "internal/spawn", "internal/audit", "control", "handler"},
 	{"executor"},
 	{"supervisor"},
@@ -31,6 +31,7 @@ var layers = [][]string{
 var beside = map[string][]string{
 	"internal/timing":    {"internal/sys", "internal/slab"},
 	"internal/signals":   {"internal/sys"},
+	"internal/memwatch":  {"internal/sys"},
 	"internal/filewatch": {"internal/sys", "internal/owner"},
 	"internal/procwatch": {"internal/sys", "internal/owner", "internal/timing"},
 	"handler":            {"directcopy", "control"},
