@@ -54,7 +54,7 @@ func (r *reload) appAmong(apps []*app, name string) *app {
 // endJobs ends the jobs that are gone, and finds those that go on by other rules.
 func (r *reload) endJobs() {
 	s := r.s
-	r.ids = map[*registration]aem.JobID{}
+	r.ids = map[*registration][]aem.JobID{}
 	if len(r.plan) == 0 {
 		return
 	}
@@ -68,7 +68,7 @@ func (r *reload) endJobs() {
 			}
 			s.remove(id)
 		case reg.lasting:
-			r.ids[reg] = id
+			r.ids[reg] = append(r.ids[reg], id)
 		}
 	}
 }
@@ -115,7 +115,11 @@ func (r *reload) beginJobs() {
 			case fresh == nil:
 				live.spec = spec
 			default:
-				s.rule(s.jobs.get(r.ids[live]), live, fresh)
+				was := live.spec
+				live.spec, live.filter, live.merge = spec, fresh.filter, fresh.merge
+				for _, id := range r.ids[live] { // one, and those that a program has registered beside it
+					s.ruled(s.jobs.get(id), live, was)
+				}
 			}
 		}
 	}
@@ -141,22 +145,23 @@ func (r *reload) turn(a *app) (begin []aem.JobID) {
 			p.Start()
 		}
 	}
-	for reg, id := range r.ids {
-		switch {
-		case reg.app != a:
-		case !a.spec.Start:
-			r.s.stop(id)
-		case reg.spec.Start:
-			begin = append(begin, id)
+	for reg, ids := range r.ids {
+		for _, id := range ids {
+			switch {
+			case reg.app != a:
+			case !a.spec.Start:
+				r.s.stop(id)
+			case reg.spec.Start:
+				begin = append(begin, id)
+			}
 		}
 	}
 	return begin
 }
 
-// rule has a job go on by other rules.
-func (s *Supervisor) rule(j *job, reg, by *registration) {
-	was, is := reg.spec, by.spec
-	reg.spec, reg.filter, reg.merge = is, by.filter, by.merge
+// ruled has a job go on by the rules that its registration has now.
+func (s *Supervisor) ruled(j *job, reg *registration, was *Registration) {
+	is := reg.spec
 	delete(s.latest, j.id)
 	if is.Priority != was.Priority {
 		s.setPriority(j, is.Priority)

@@ -31,7 +31,7 @@ type reload struct {
 	pools  map[handlerName]*executor.Pool // made
 	regs   map[jobName]*registration      // of jobs that are new, or go on by other rules
 	gone   map[*registration]bool         // whose jobs end
-	ids    map[*registration]aem.JobID    // of jobs that go on by other rules
+	ids    map[*registration][]aem.JobID  // of jobs that stay
 	turned []*app                         // whose start says something else
 }
 

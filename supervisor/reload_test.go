@@ -278,3 +278,32 @@ func TestRemovedApp_R168(t *testing.T) {
 		t.Errorf("%+v", fate)
 	}
 }
+
+// TestRulesAreOfAllJobs_R168: a job that an embedding program has registered beside the file's own goes on by the new rules, too.
+func TestRulesAreOfAllJobs_R168(t *testing.T) {
+	with := func(p aem.Priority) App {
+		a := testApp("a", []executor.Spec{builtin("log", "log", nil)}, event("t", source.Topic{Name: "a/t"}, "log"))
+		a.Events[0].Priority, a.Events[0].Filter = p, fmt.Sprintf("size > %d", p)
+		return a
+	}
+	r := startRun(t, nil, with(3))
+	more := with(3).Events[0]
+	ids, err := r.Register("a", more)
+	r.must(err)
+	r.must(r.Start(ids...))
+	r.mustReload("changed job a/t", with(7))
+	r.ask(func() {
+		n := 0
+		for id := range r.jobs.all() {
+			n++
+			if j := r.jobs.get(id); j.priority != 7 || r.filterOf(j, r.jobs.registration(j)).String() != "size > 7" {
+				t.Errorf("%v has priority %d", id, j.priority)
+			}
+		}
+		if n != 2 {
+			t.Errorf("%d jobs", n)
+		}
+	})
+	r.mustReload("removed job a/t, removed handler a/log, removed app a")
+	r.gonePools(0)
+}
