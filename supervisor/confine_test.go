@@ -160,7 +160,10 @@ func TestNamespacesAreMadeAnew(t *testing.T) {
 		t.Run(string(life), func(t *testing.T) {
 			a := probing(t, policy.Confinement{Paths: &policy.Paths{Read: append(libraries(), "/proc", "/sys")}})
 			a.Handlers[0].Life, a.Handlers[0].Size = life, 1
-			a.Limits.PIDs = 100
+			a.Limits.PIDs, a.Limits.CPU = 100, 0.9
+			if refused(t, a, "paths", 3) {
+				return
+			}
 			r := startRun(t, nil, a)
 			kept := []attempt{{"see 1", "aem-exec: namespaces of a "}, {"status NoNewPrivs", "1"}, {"read /etc/passwd", "permission denied"},
 				{"remount /", "operation not permitted"}}

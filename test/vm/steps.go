@@ -29,13 +29,13 @@ var tested = []tests{
 	{pkg: "source", run: "ProcessExit|State_|FileFacts|Connector|KernelLacks"},
 	{pkg: "executor"},
 	{pkg: "supervisor", run: contained, old: true},
-	{pkg: "test/sdk", run: "^TestSecondFilter|^TestCopyOfTheContext|^TestZygoteUnderLimits|^TestForkThatIsRefused"},
+	{pkg: "test/sdk", run: "^TestSecondFilter|^TestArenaGrowsUnder|^TestHandlersHaveNoOther|^TestCopyOfTheContext|^TestZygoteUnderLimits|^TestForkThatIsRefused"},
 	{pkg: "test/attach", run: "^TestProgramRegisters|^TestKilledProgram|^TestExecBetween|^TestWhoMay|^TestOwnSockets|^TestInheritance", old: true},
-	{pkg: "test", run: "^TestAttacks_|^TestMemoryRunsOut", old: true},
+	{pkg: "test", run: "^TestAttacks|^TestMemoryRunsOut", old: true},
 }
 
 // contained are the supervisor's tests of what it has the kernel do: limits, confinement, copies, and lives of processes.
-const contained = "^Test(EventsLargerThan|DeathAtGrowth|HandlerOfRoot|Confinement|OwnSignals|LimitsContain|Trap|" +
+const contained = "^Test(EventsLargerThan|DeathAtGrowth|HandlerOfRoot|Confinement|NamespacesAre|OOMThat|OwnSignals|LimitsContain|Trap|" +
 	"StuckCopy|FrozenApp|KilledHandlers|AnotherUser|DeadFileSystem|KernelsLimit|HandlerOfALimits|NoRoomForAProcess|Liars|" +
 	"ProcessesAreNever|LogOnly|HellosThatAreRefused|Zygote|ChildIsBorn|EchoThrough|FateOfEachEnd|SpawnFailure|UsageOfAnApp|" +
 	"HandlersOwnAllocator|ReadySocket|DirectCopy)"
