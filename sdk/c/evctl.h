@@ -249,15 +249,22 @@ static inline unsigned long long ev_number(const char *object, const char *name)
 	return p ? strtoull(p, NULL, 10) : 0;
 }
 
-/* ev_string copies a member without quotes in it, cut to size. */
+/* ev_string copies a member that is a string, cut to size; of characters that are escaped it has those of ASCII. */
 static inline void ev_string(char *to, size_t size, const char *object, const char *name)
 {
-	const char *p = ev_member(object, name);
-	size_t n = p ? ev_skip(p) - p - 2 : 0;
+	const char *p = ev_member(object, name), *end = p ? ev_skip(p) - 1 : NULL;
+	size_t n = 0;
+	unsigned code;
 
-	if (n >= size)
-		n = size - 1;
-	memcpy(to, p ? p + 1 : "", n);
+	for (p = p ? p + 1 : NULL; p < end && n + 1 < size; p++) {
+		int escaped = *p == '\\' && p + 1 < end;
+		p += escaped;
+		to[n++] = escaped && *p == 'n' ? '\n' : *p;
+		if (escaped && *p == 'u' && sscanf(p + 1, "%4x", &code) == 1) {
+			to[n - 1] = code < 0x80 ? (char)code : '?';
+			p += 4;
+		}
+	}
 	to[n] = 0;
 }
 

@@ -73,6 +73,7 @@ func TestEvctlInC_R112_R115_R116_R117_R118_R120_R191_R192(t *testing.T) {
 				"ticks 1 stopped 10 1",
 				"priority 15",
 				"above 1 priority: a/timer:attached-", // and its process
+				"filter 22 invalid operation: < (mismatched types",
 				"born stopped",
 				"both armed armed 15 10",
 				"stale 2",
