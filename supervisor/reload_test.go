@@ -307,3 +307,33 @@ func TestRulesAreOfAllJobs_R168(t *testing.T) {
 	r.mustReload("removed job a/t, removed handler a/log, removed app a")
 	r.gonePools(0)
 }
+
+// TestRenewedThreads_R126 gives a handler on threads more of them, and then fewer, while its events run: what runs with those
+// before counts for what may run at once, over any number of changes.
+func TestRenewedThreads_R126(t *testing.T) {
+	g, r := gateway(t, func(*Registration) {})
+	with := func(concurrency int) App {
+		a := *r.apps[0].spec
+		a.Handlers = slices.Clone(a.Handlers)
+		a.Handlers[0].Concurrency = concurrency
+		return a
+	}
+	running := func(n, waiting uint64) {
+		t.Helper()
+		r.until("a/t", fmt.Sprintf("running %d", n), func(c aem.Counts) bool { return c.Running == n && c.Waiting == waiting })
+	}
+	r.publishAtOnce("1", "2", "3", "4", "5")
+	running(1, 4)
+	r.mustReload("renewed handler a/h", with(3))
+	running(3, 2)
+	r.mustReload("renewed handler a/h", with(2))
+	g.pass <- nil
+	running(2, 2)
+	g.pass <- nil
+	running(2, 1)
+	for range 3 {
+		g.pass <- nil
+	}
+	r.until("a/t", "done", func(c aem.Counts) bool { return c.Done == 5 })
+	r.gonePools(2)
+}
