@@ -53,8 +53,12 @@ func (p *Pool) press(priority int) {
 	}
 }
 
+// refusedTell is how long it is not told again that the kernel refuses what it let us do at the start.
+const refusedTell = 10 * time.Second
+
 func (p *Pool) raise(t *boosted, priority int) {
-	if err := t.to(priority); err != nil {
+	if err := t.to(priority); err != nil && (p.refused == 0 || now()-p.refused > int64(refusedTell)) {
+		p.refused = now()
 		p.log.Warn("a thread is not scheduled as boost says", "app", p.app, "handler", p.spec.Name, "thread", t.tid, "err", err)
 	}
 }

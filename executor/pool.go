@@ -22,6 +22,7 @@ type Pool struct {
 
 	work     *Workplace
 	settling timing.Alarm // set while threads are raised that have nothing to do
+	refused  int64        // when it was last told that one cannot be raised
 
 	started      bool
 	former, heir *Pool // whose place it has taken, and who has taken its own
