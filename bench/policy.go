@@ -35,7 +35,7 @@ func (b *bench) rivals() (r *rivals, err error) {
 	if r.profile, err = policy.Builtin(policy.Default, policy.Only); err != nil {
 		return nil, err
 	}
-	if r.host, err = policy.ThisHost(); err != nil {
+	if r.host, err = policy.ThisHost(0); err != nil {
 		return nil, err
 	}
 	if r.program, err = policy.Compile(r.profile, r.host, policy.Only); err != nil {

@@ -68,7 +68,7 @@ func compileProfile(name string) (*spawn.Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := policy.ThisHost()
+	host, err := policy.ThisHost(0)
 	if err != nil {
 		return nil, err
 	}

@@ -19,14 +19,18 @@ type Host struct {
 	Caps   []string // of the processes that the filter is for, as CAP_SYS_ADMIN
 }
 
-// ThisHost is the machine that we run on, for processes with some capabilities.
-func ThisHost(caps ...string) (Host, error) {
+// ThisHost is the machine that we run on, for processes that keep some capabilities.
+func ThisHost(kept Capabilities) (Host, error) {
 	release, err := sys.KernelRelease()
 	if err != nil {
 		return Host{}, fmt.Errorf("find out the kernel's version: %w", err)
 	}
 	k, err := parseRelease(release)
-	return Host{Arch: Native(), Kernel: k, Caps: caps}, err
+	h := Host{Arch: Native(), Kernel: k}
+	for _, name := range kept.Names() {
+		h.Caps = append(h.Caps, "CAP_"+strings.ToUpper(name))
+	}
+	return h, err
 }
 
 // Kernel is a version of Linux: 6.1 is {6, 1}.

@@ -137,7 +137,11 @@ func TestKernelVersions(t *testing.T) {
 			t.Errorf("%s is %v, %v, want %v", release, got, err, want)
 		}
 	}
-	if h, err := ThisHost("CAP_CHOWN"); err != nil || h.Arch != Native() || h.Kernel.less(Kernel{6, 1}) || h.Caps[0] != "CAP_CHOWN" {
+	chown, err := ParseCapability("chown")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := ThisHost(chown); err != nil || h.Arch != Native() || h.Kernel.less(Kernel{6, 1}) || h.Caps[0] != "CAP_CHOWN" {
 		t.Errorf("this host is %+v, %v", h, err)
 	}
 }

@@ -278,6 +278,23 @@ func TestConfinement_R171(t *testing.T) {
 	}
 }
 
+// TestProfileAsksForCapabilities_R171 has Docker's profile let in the calls that a kept capability is for.
+func TestProfileAsksForCapabilities_R171(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	chroot, err := policy.ParseCapability("sys_chroot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kept, want := range map[policy.Capabilities]string{0: "operation not permitted", chroot: "ok"} {
+		a := probing(t, policy.Confinement{Capabilities: kept})
+		a.User = "nobody"
+		if a.Seccomp, err = policy.Builtin(policy.Default, policy.Only); err != nil {
+			t.Fatal(err)
+		}
+		startRun(t, nil, a).attempts(attempt{"chroot /", want})
+	}
+}
+
 // refused reports whether the kernel's Landlock is older than what the app asks for, which it is refused for then.
 func refused(t *testing.T, a App, what string, since int) bool {
 	t.Helper()

@@ -12,23 +12,23 @@ import (
 // filters are the compiled profiles: apps that have the same one share its filter.
 type filters map[use]*spawn.Filter
 
-// use is a profile and when its filter is installed.
+// use is a profile, when its filter is installed, and what the processes keep that it is for: profiles may ask for that.
 type use struct {
 	profile *policy.Profile
 	stage   policy.Stage
+	kept    policy.Capabilities
 }
 
-// compile makes the filter of a profile; nil for none.
-func (f filters) compile(p *policy.Profile, stage policy.Stage) (*spawn.Filter, error) {
-	key := use{p, stage}
-	if p == nil || f[key] != nil {
+// compile makes the filter of a use; nil for no profile.
+func (f filters) compile(key use) (*spawn.Filter, error) {
+	if key.profile == nil || f[key] != nil {
 		return f[key], nil
 	}
-	host, err := policy.ThisHost()
+	host, err := policy.ThisHost(key.kept)
 	if err != nil {
 		return nil, err
 	}
-	prog, err := policy.Compile(p, host, stage)
+	prog, err := policy.Compile(key.profile, host, key.stage)
 	if err != nil {
 		return nil, err
 	}
@@ -42,10 +42,11 @@ func (f filters) of(spec *App) (first, second *spawn.Filter, err error) {
 	if spec.SeccompReady != nil {
 		stage = policy.First
 	}
-	if first, err = f.compile(spec.Seccomp, stage); err != nil {
+	kept := spec.Confinement.Capabilities
+	if first, err = f.compile(use{spec.Seccomp, stage, kept}); err != nil {
 		return nil, nil, placed(err, "app", spec.Name, "policy.seccomp")
 	}
-	if second, err = f.compile(spec.SeccompReady, policy.Ready); err != nil {
+	if second, err = f.compile(use{spec.SeccompReady, policy.Ready, kept}); err != nil {
 		return nil, nil, placed(err, "app", spec.Name, "policy.seccomp_ready")
 	}
 	return first, second, nil

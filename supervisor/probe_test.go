@@ -93,6 +93,7 @@ var probes = map[string]func(arg string) (string, error){
 	"remount": func(path string) (string, error) {
 		return "", syscall.Mount("", path, "", syscall.MS_REMOUNT|syscall.MS_BIND, "")
 	},
+	"chroot":  func(path string) (string, error) { return "", syscall.Chroot(path) },
 	"uncover": func(path string) (string, error) { return "", syscall.Unmount(path, syscall.MNT_DETACH) },
 	"nest":    nest,
 }

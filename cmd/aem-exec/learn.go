@@ -93,7 +93,7 @@ func (l *learner) begin() (err error) {
 	if err != nil {
 		return err
 	}
-	host, err := policy.ThisHost()
+	host, err := policy.ThisHost(0)
 	if err == nil {
 		l.base = l.base.Resolve(host)
 	}

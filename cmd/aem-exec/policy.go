@@ -103,7 +103,7 @@ func appNamed(apps []supervisor.App, name string) (*supervisor.App, error) {
 }
 
 func aboutPolicy(app *supervisor.App) (about policyAbout, err error) {
-	host, err := policy.ThisHost()
+	host, err := policy.ThisHost(app.Confinement.Capabilities)
 	if err != nil {
 		return about, err
 	}
