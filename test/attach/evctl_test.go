@@ -60,15 +60,15 @@ func TestAcceptExample_R113_R114_R119(t *testing.T) {
 	w.await("its jobs go with it", func() bool { return len(w.jobs()) == 0 })
 }
 
-// TestEvctlInC has a C program do all that evctl.h has, in C and as C++.
+// TestEvctlInC has a C program do all that evctl.h has, in C and as C++, with direct copies and with shared memory.
 func TestEvctlInC_R112_R115_R116_R117_R118_R120_R191_R192(t *testing.T) {
 	aemtest.Require(t, aemtest.Root) // to be told of states of TCP
-	for _, compiler := range []string{"cc -std=gnu99", "c++ -std=c++11 -x c++"} {
+	for compiler, settings := range map[string][]string{"cc -std=gnu99": nil, "c++ -std=c++11 -x c++": {`{"arena":{"copy":"shared"}}`}} {
 		t.Run(compiler, func(t *testing.T) {
 			w := serve(t, files)
 			t.Setenv("AEM_APP", "a")
 			t.Setenv("AEM_TEST_COMPILER", compiler)
-			p, last := w.start("testdata/evctl.c", 0), []string{}
+			p, last := w.start("testdata/evctl.c", 0, settings...), []string{}
 			for _, want := range []string{
 				"ticks 1 stopped 10 1",
 				"priority 15",

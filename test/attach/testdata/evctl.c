@@ -261,9 +261,12 @@ static void forks(void)
 	printf("fork %d %d\n", status, evctl(-1, EVJOBSHTDN, 0));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct sigaction a;
+
+	if (argc > 1)
+		must(evinit("a", argv[1]) == 0 && why(evinit("a", NULL)) == EALREADY, "evinit");
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	memset(&a, 0, sizeof a);
