@@ -50,9 +50,10 @@ func TestUsageOfAnAppAtItsLimit_R100_R101_R103(t *testing.T) {
 	r := startRun(t, nil, a, testApp("b", []executor.Spec{shell("exit 0")}))
 	r.publishAll("a/t", 3)
 	r.until("a/t", "running", func(c aem.Counts) bool { return c.Running == 2 })
-	time.Sleep(20 * time.Millisecond) // both have begun their scripts
-
 	u := r.usageOf(control.Peer{}, "a")[0]
+	for deadline := time.Now().Add(patience); *limit(t, u, "pids").Used < 2 && time.Now().Before(deadline); { // they begin
+		u = r.usageOf(control.Peer{}, "a")[0]
+	}
 	for name, want := range map[string]struct {
 		value      any
 		used, peak int64

@@ -36,9 +36,9 @@ var tested = []tests{
 
 // contained are the supervisor's tests of what it has the kernel do: limits, confinement, copies, and lives of processes.
 const contained = "^Test(EventsLargerThan|DeathAtGrowth|HandlerOfRoot|Confinement|NamespacesAre|OOMThat|OwnSignals|LimitsContain|Trap|" +
-	"StuckCopy|FrozenApp|KilledHandlers|AnotherUser|DeadFileSystem|KernelsLimit|HandlerOfALimits|NoRoomForAProcess|Liars|" +
+	"StuckCopy|FrozenApp|KilledHandlers|AnotherUser|DeadFileSystem|KernelsLimit|HandlerOfALimits|NoRoomForAProcess|LiarsAsZygotes|" +
 	"ProcessesAreNever|LogOnly|HellosThatAreRefused|Zygote|ChildIsBorn|EchoThrough|FateOfEachEnd|SpawnFailure|UsageOfAnApp|" +
-	"HandlersOwnAllocator|ReadySocket|DirectCopy)"
+	"ReadySocket|DirectCopy)"
 
 // newSteps are all tests, and those of what depends on Yama, whose scope a kernel never takes back.
 func newSteps() (steps []guest.Step) {
