@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -55,6 +56,9 @@ func main() {
 
 // missing is what this host lacks to have guests.
 func missing() error {
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("this host is %s: guests are amd64, and their kernels and programs are not built elsewhere", runtime.GOARCH)
+	}
 	for _, program := range []struct{ name, pkg string }{
 		{guest.Emulator, "qemu-system-x86"}, {"apt-get", "apt"}, {"dpkg-deb", "dpkg"}, {"cc", "gcc"},
 	} {
