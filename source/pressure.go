@@ -117,7 +117,7 @@ func (p Pressure) open() (int, error) {
 		return fd, nil
 	}
 	sys.Close(fd)
-	if err == syscall.EINVAL && t.Window%(2*time.Second) != 0 {
+	if errors.Is(err, syscall.EINVAL) && t.Window%(2*time.Second) != 0 {
 		return 0, errors.New("without CAP_SYS_RESOURCE the window is a multiple of 2s")
 	}
 	return 0, &os.PathError{Op: "set trigger", Path: p.file(), Err: err}
