@@ -275,3 +275,29 @@ func TestOwnLoop(t *testing.T) {
 		<-done
 	}
 }
+
+// TestProgramsComeAndGo has hundreds of programs attach, register and go, some of them in the middle of that.
+func TestProgramsComeAndGo(t *testing.T) {
+	w := serve(t, files)
+	var crowd sync.WaitGroup
+	for range 8 {
+		crowd.Go(func() {
+			for i := range aemtest.Few(40) {
+				a, err := handler.Attach(t.Context(), "a", settings(table{}), handler.RuntimeDir(w.dir))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if i%2 == 0 {
+					_, err = a.RegisterAll(t.Context(), handler.Registration{Name: "t", Event: table{"type": "timer", "every": "1ms", "start": true}, Count: 10, Do: nothing})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				a.Close()
+			}
+		})
+	}
+	crowd.Wait()
+	w.await("nothing is left of them", func() bool { return len(w.jobs()) == 0 })
+}
