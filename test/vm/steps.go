@@ -26,11 +26,11 @@ var tested = []tests{
 	{pkg: "limits", old: true},
 	{pkg: "policy", skip: "TestLongProgram", old: true},
 	{pkg: "directcopy", skip: "^TestGrow$", old: true},
-	{pkg: "source", run: "ProcessExit|State_|FileFacts|Connector|KernelLacks"},
+	{pkg: "source", run: "ProcessExit|State_|FileFacts|Connector|KernelLacks|Pressure"},
 	{pkg: "executor"},
 	{pkg: "supervisor", run: contained, old: true},
-	{pkg: "test/sdk", run: "^TestSecondFilter|^TestArenaGrowsUnder|^TestHandlersHaveNoOther|^TestCopyOfTheContext|^TestZygoteUnderLimits|^TestForkThatIsRefused"},
-	{pkg: "test/attach", run: "^TestProgramRegisters|^TestKilledProgram|^TestExecBetween|^TestWhoMay|^TestOwnSockets|^TestInheritance", old: true},
+	{pkg: "test/sdk", run: "^Test(SecondFilter|ArenaGrowsUnder|HandlersHaveNoOther|CopyOfTheContext|ZygoteUnderLimits|ForkThatIsRefused)"},
+	{pkg: "test/attach", run: "^Test(ProgramRegisters|KilledProgram|ExecBetween|WhoMay|OwnSockets|Inheritance)", old: true},
 	{pkg: "test", run: "^TestAttacks|^TestMemoryRunsOut", old: true},
 }
 
@@ -38,7 +38,7 @@ var tested = []tests{
 const contained = "^Test(EventsLargerThan|DeathAtGrowth|HandlerOfRoot|Confinement|NamespacesAre|OOMThat|OwnSignals|LimitsContain|Trap|" +
 	"StuckCopy|FrozenApp|KilledHandlers|AnotherUser|DeadFileSystem|KernelsLimit|HandlerOfALimits|NoRoomForAProcess|LiarsAsZygotes|" +
 	"ProcessesAreNever|LogOnly|HellosThatAreRefused|Zygote|ChildIsBorn|EchoThrough|FateOfEachEnd|SpawnFailure|UsageOfAnApp|" +
-	"ReadySocket|DirectCopy)"
+	"ReadySocket|DirectCopy|Pressure)"
 
 // newSteps are all tests, and those of what depends on Yama, whose scope a kernel never takes back.
 func newSteps() (steps []guest.Step) {
