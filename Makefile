@@ -2,7 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
-GROUPS   ?= spawn dispatch zygote thread callback timer events connections datagrams sockstate priority order boost copy files policy limits peers
+GROUPS   ?= spawn dispatch zygote thread callback timer events connections datagrams sockstate priority order boost control copy files policy limits peers
 PEERS    ?= ucspi-tcp openbsd-inetd nginx-light fcgiwrap inotify-tools socat systemd libuv1-dev libevent-dev
 
 # Root has everything that the tests ask of a host, so that it may skip none.

@@ -123,8 +123,11 @@ func (p *program) tryCommand(t *trial, words, program []string) error {
 	if t.data != "" || t.facts != nil {
 		return usageError{errors.New("try: an event that is waited for has its own facts and data")}
 	}
-	if words[0] == "topic" {
+	switch words[0] {
+	case "topic":
 		return usageError{errors.New("try: nobody could emit: there is no control socket. In a file, try APP/EVENT")}
+	case "socket.close":
+		return usageError{errors.New("try: socket.close tells of connections of a socket.read, and there is none. In a file, try APP/EVENT")}
 	}
 	t.app, t.event, t.waits = config.CommandName, config.CommandName, true
 	file, err := config.Command{Type: words[0], Settings: words[1:], Exec: program, Handover: t.handover}.Parse()
