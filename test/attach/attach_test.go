@@ -54,10 +54,14 @@ var peerProcess = aemtest.Feature{Name: "SO_PEERPIDFD (Linux 6.5)", Where: aemte
 	return err
 }}
 
-// settings are what a program states, with the way of copying that this kernel has.
+// settings are what a program states, with the way of copying that this kernel has, and with as long to say hello as
+// anything may take here.
 func settings(stated table) handler.Option {
-	if peerProcess.Probe() != nil {
+	if stated["arena"] == nil && peerProcess.Probe() != nil {
 		stated["arena"] = table{"copy": "shared"}
+	}
+	if stated["ready_timeout"] == nil {
+		stated["ready_timeout"] = patience.String()
 	}
 	return handler.Settings(stated)
 }

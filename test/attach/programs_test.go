@@ -26,7 +26,7 @@ var programs = map[string]func(){
 // its keepalive.
 func tell() {
 	ctx := context.Background()
-	a := must(handler.Attach(ctx, "a", handler.InFlight(8), handler.Settings(table{"arena": table{"copy": os.Args[2]}})))
+	a := must(handler.Attach(ctx, "a", handler.InFlight(8), settings(table{"arena": table{"copy": os.Args[2]}})))
 	timer := must(a.Register(ctx, "tick", table{"type": "timer", "every": "10ms"}, func(_ context.Context, e *handler.Event) error {
 		fmt.Println("tick", e.Type, e.Count > 0, e.Fact("scheduled") != "")
 		return nil

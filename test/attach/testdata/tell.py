@@ -25,7 +25,7 @@ def echo(e):
 
 
 path, copy = sys.argv[1:]
-with aem_attach.Agent("a", ahead=8, settings={"arena": {"copy": copy}}) as agent:
+with aem_attach.Agent("a", ahead=8, settings={"arena": {"copy": copy}, "ready_timeout": "5m"}) as agent:
     jobs = [agent.register("tick", {"type": "timer", "every": "10ms"}, tick),
             agent.register("news", {"type": "topic"}, news),
             agent.register("in", {"type": "socket.accept", "listen": "unix://" + path}, echo)]
