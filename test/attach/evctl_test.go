@@ -13,7 +13,7 @@ import (
 
 // TestAcceptExample runs the server that AEM's requirements show: it registers for accept, and lives in its keepalive until
 // a signal.
-func TestAcceptExample_R113_R114_R119(t *testing.T) {
+func TestAcceptExample_R029_R113_R114_R119(t *testing.T) {
 	w := serve(t, "[app.server]\n")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -242,7 +242,7 @@ func TestOperationsRaceCompletion(t *testing.T) {
 }
 
 // TestOwnLoop waits for events in an epoll instance of the program's own.
-func TestOwnLoop(t *testing.T) {
+func TestOwnLoop_R007_R184(t *testing.T) {
 	w := serve(t, files)
 	a := w.attach("a")
 	handled := 0
