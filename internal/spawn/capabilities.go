@@ -2,6 +2,7 @@ package spawn
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -9,10 +10,10 @@ import (
 
 // capabilities is what is left to be done about them.
 type capabilities struct {
-	bounding []int // to drop from the bounding set
+	bounding uint64 // to drop from the bounding set
 	sets     *sys.Capabilities
-	ambient  []int // to raise: the program then has what is kept whoever it runs as
-	keep     bool  // the permitted set must outlive the change of the user
+	ambient  uint64 // to raise: the program then has what is kept whoever it runs as
+	keep     bool   // the permitted set must outlive the change of the user
 }
 
 // setCaps leaves a process with the capabilities of a set alone. Where nothing more is held, as without privileges,
@@ -38,11 +39,11 @@ func (p *Plan) setCaps(s *Spec, we self) error {
 		half := uint32(s.KeepCaps >> (32 * i))
 		p.sets.Data[i].Effective, p.sets.Data[i].Permitted, p.sets.Data[i].Inheritable = half, half, half
 	}
-	p.ambient = members(s.KeepCaps, 0)
+	p.ambient = s.KeepCaps
 	p.keep = s.KeepCaps != 0 && p.uid != nil
 	root := p.uid == nil && slices.Contains(we.uids[:], 0) || p.uid != nil && *p.uid == 0
 	if may || root || !p.noPrivs {
-		p.bounding = members(bounding&^s.KeepCaps, 0)
+		p.bounding = bounding &^ s.KeepCaps
 	}
 	return nil
 }
@@ -58,8 +59,9 @@ func (we *self) mayKeep(keep uint64, userNamespace bool) (held uint64, err error
 		}
 		held = 1<<(last+1) - 1
 	}
-	if lacking := members(keep&^held, 0); len(lacking) > 0 {
-		return held, fmt.Errorf("keep capability %s: the supervisor does not have it", sys.CapabilityName(lacking[0]))
+	if lacking := keep &^ held; lacking != 0 {
+		name := sys.CapabilityName(bits.TrailingZeros64(lacking))
+		return held, fmt.Errorf("keep capability %s: the supervisor does not have it", name)
 	}
 	return held, nil
 }
@@ -77,7 +79,7 @@ func dropBounding(l *list, p *Plan, _ *Vars) {
 	if l.unbound && !p.userNS {
 		return
 	}
-	for _, c := range p.bounding {
+	for c := range members(p.bounding, 0) {
 		l.add("bounding set", sys.SYS_PRCTL, sys.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
 	}
 }
@@ -89,7 +91,7 @@ func dropCapabilities(l *list, p *Plan, _ *Vars) {
 		return
 	}
 	l.add("capset", sys.SYS_CAPSET, address(&p.sets.Header), address(&p.sets.Data[0]))
-	for _, c := range p.ambient {
+	for c := range members(p.ambient, 0) {
 		l.add("ambient set", sys.SYS_PRCTL, sys.PR_CAP_AMBIENT, sys.PR_CAP_AMBIENT_RAISE, uintptr(c), 0, 0)
 	}
 }
@@ -102,7 +104,7 @@ func (m *Maker) DropBounding(keep uint64) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range members(we.capBnd&^keep, 0) {
+	for c := range members(we.capBnd&^keep, 0) {
 		if err := sys.DropBounding(c); err != nil {
 			return fmt.Errorf("drop capability %d from the bounding set: %w", c, err)
 		}

@@ -3,6 +3,7 @@ package spawn
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math/bits"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,7 @@ type Plan struct {
 	userNS  bool
 	ruleset int // of Landlock; 0: none
 	noPrivs bool
-	ignored []int // signals
+	ignored uint64 // signals: bit n-1 is signal n
 	filter  *sys.SockFprog
 	flags   uint32
 
@@ -60,7 +61,7 @@ func Compile(s Spec) (*Plan, error) {
 		noPrivs: s.NoNewPrivs,
 		userNS:  s.UserNamespace,
 		ruleset: s.Ruleset,
-		ignored: members(we.sigIgn, 1),
+		ignored: we.sigIgn,
 		myself:  [1]byte{'0'},
 	}
 	if s.Dir != "" {
@@ -80,8 +81,7 @@ func Compile(s Spec) (*Plan, error) {
 		}
 	}
 	if f := s.Filter; f != nil {
-		insns := slices.Clone(f.Insns)
-		p.filter, p.flags = &sys.SockFprog{Len: uint16(len(insns)), Filter: &insns[0]}, f.Flags
+		p.filter, p.flags = &sys.SockFprog{Len: uint16(len(f.Insns)), Filter: &f.Insns[0]}, f.Flags
 	}
 	return p, nil
 }
@@ -143,13 +143,12 @@ func (p *Plan) setIdentity(id *Identity, we self) {
 	}
 }
 
-// members lists the members of a set of bits; the lowest bit is number first.
-func members(set uint64, first int) []int {
-	var list []int
-	for ; set != 0; set &= set - 1 {
-		list = append(list, bits.TrailingZeros64(set)+first)
+// members are the members of a set of bits; the lowest bit is number first.
+func members(set uint64, first int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for left := set; left != 0 && yield(bits.TrailingZeros64(left)+first); left &= left - 1 {
+		}
 	}
-	return list
 }
 
 func terminate(s string) []byte { return append([]byte(s), 0) }

@@ -40,7 +40,8 @@ type Rlimit struct {
 	Cur, Max uint64
 }
 
-// Filter is a seccomp program. It must allow execve, which it already sees, and exit_group.
+// Filter is a seccomp program. It must allow execve, which it already sees, and exit_group. Plans share it: nobody may change
+// it.
 type Filter struct {
 	Insns []sys.SockFilter
 	Flags uint32 // SECCOMP_FILTER_FLAG_*

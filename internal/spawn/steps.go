@@ -179,7 +179,7 @@ func restrictPaths(l *list, p *Plan, _ *Vars) {
 
 // resetSignals is for what execve keeps: ignored signals, which CLONE_CLEAR_SIGHAND keeps too, and the mask.
 func resetSignals(l *list, p *Plan, _ *Vars) {
-	for _, s := range p.ignored {
+	for s := range members(p.ignored, 1) {
 		l.add("rt_sigaction", sys.SYS_RT_SIGACTION, uintptr(s), address(&p.noAction), 0, sys.SigsetSize)
 	}
 	l.add("rt_sigprocmask", sys.SYS_RT_SIGPROCMASK, sys.SIG_SETMASK, address(&p.noSignal), 0, sys.SigsetSize)
