@@ -169,11 +169,11 @@ func (g *Group) figure(f figure) (int64, bool) {
 // count reads a counter in a place: of the group, or of its leaves with those that are gone.
 func (g *Group) count(p *place, c counter, name string) (n int64, ok bool) {
 	if c.own == nil || !c.own(p) {
-		text, err := os.ReadFile(filepath.Join(p.dir, c.file))
+		text, err := readText(filepath.Join(p.dir, c.file))
 		if err != nil {
 			return 0, false
 		}
-		return c.read(string(text))
+		return c.read(text)
 	}
 	if _, err := os.Stat(filepath.Join(p.dir, c.file)); err != nil {
 		return 0, false
@@ -183,8 +183,8 @@ func (g *Group) count(p *place, c counter, name string) (n int64, ok bool) {
 		if !leaf.IsDir() {
 			continue
 		}
-		if text, err := os.ReadFile(filepath.Join(p.dir, leaf.Name(), c.file)); err == nil { // else it has just been removed
-			one, _ := c.read(string(text))
+		if text, err := readText(filepath.Join(p.dir, leaf.Name(), c.file)); err == nil { // else it has just been removed
+			one, _ := c.read(text)
 			n += one
 		}
 	}
