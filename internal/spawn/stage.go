@@ -57,9 +57,14 @@ func NewStage(sets int) (*Stage, error) {
 	return s, nil
 }
 
+// reserving is held by who reserves: two at once would each take numbers from the other's row, and start again and again.
+var reserving sync.Mutex
+
 // reserve takes the lowest n free numbers in a row from MaxFDs on. It only ever takes a number that the kernel found
 // free, because other goroutines open descriptors at the same time.
 func reserve(idle, n int) (first int, err error) {
+	reserving.Lock()
+	defer reserving.Unlock()
 	first = MaxFDs
 	for next := first; next < first+n; {
 		got, err := sys.Dup(idle, next)

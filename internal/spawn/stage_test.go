@@ -3,6 +3,7 @@ package spawn
 import (
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -26,6 +27,33 @@ func TestStageTakesARowOfFreeNumbers(t *testing.T) {
 	for slot := stage.first; slot < stage.first+3*setSize; slot++ {
 		if got, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", slot)); got != want {
 			t.Errorf("slot %d is %q, want %q", slot, got, want)
+		}
+	}
+}
+
+// TestStagesMadeAtOnceRunAway makes two at once: neither takes numbers of the row that the other is about to have.
+func TestStagesMadeAtOnceRunAway(t *testing.T) {
+	const sets = 20
+	for range 50 {
+		var stages [2]*Stage
+		var both sync.WaitGroup
+		for i := range stages {
+			both.Go(func() {
+				var err error
+				if stages[i], err = NewStage(sets); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		for _, s := range stages {
+			if s == nil {
+				return
+			}
+			if most := MaxFDs + 2*sets*setSize; s.first > most {
+				t.Errorf("a row starts at %d, want %d at most", s.first, most)
+			}
+			s.Close()
 		}
 	}
 }

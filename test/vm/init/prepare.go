@@ -33,8 +33,14 @@ func prepare() error {
 			return fmt.Errorf("mount %s: %w", m.dir, err)
 		}
 	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
+		return fmt.Errorf("set limit of descriptors: %w", err)
+	}
 	return loopbackUp()
 }
+
+// descriptors is the limit that systemd gives services; a bare kernel's own is 4096, of which two supervisors take most.
+var descriptors = syscall.Rlimit{Cur: 1024, Max: 524288}
 
 // leaveRootfs moves to a root that can be left, as pivot_root(2) and containers do, which the first one of a kernel
 // cannot be: the same files, as a mount over it.
