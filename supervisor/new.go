@@ -153,12 +153,9 @@ func treeName(runtimeDir string) string {
 	return "aem-" + hex.EncodeToString(sum[:4])
 }
 
-// spareSets is how many apps more than at the start can have a process in the making, without one waiting for another.
-const spareSets = 8
-
 // openApps makes the apps, all errors at once.
 func (s *Supervisor) openApps() (err error) {
-	if s.stage, err = spawn.NewStage(min(len(s.options.Apps)+spareSets, spawn.MaxSets)); err != nil {
+	if s.stage, err = spawn.NewStage(min(max(1, len(s.options.Apps)), spawn.MaxSets)); err != nil {
 		return err
 	}
 	topics, err := s.source("topic")

@@ -79,6 +79,7 @@ func (s *Supervisor) Reload(o Options) ([]control.Change, error) {
 // which there is one at a time.
 func (r *reload) prepare() (err error) {
 	r.plan, err = difference(&r.s.options, r.next)
+	err = errors.Join(err, r.s.stage.Grow(len(r.next.Apps)))
 	for _, c := range r.plan {
 		err = errors.Join(err, r.make(c))
 	}

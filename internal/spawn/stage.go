@@ -3,6 +3,7 @@ package spawn
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"sync"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -24,16 +25,15 @@ type given [setSize]int
 // MaxSets is how many processes a Stage can have in the making at once.
 const MaxSets = 64
 
-// Stage owns a row of low descriptor numbers. A child's table is cut off right above the set it was given, so low
+// Stage owns rows of low descriptor numbers. A child's table is cut off right above the set it was given, so low
 // numbers make cheap processes, and always the lowest free set is given. It is made before the lanes and closed after
 // them.
 type Stage struct {
-	first int // number of the first slot; above every target, so that no copy in the child overwrites a slot
-	sets  int
-	idle  int // what an unused slot refers to, so that nobody else is given its number
+	idle int // what an unused slot refers to, so that nobody else is given its number
 
-	mu    sync.Mutex // protects free
+	mu    sync.Mutex // protects what follows
 	freed sync.Cond
+	sets  []int  // number of the first slot of each; all above every target, so that no copy in the child overwrites a slot
 	free  uint64 // bit i: set i
 }
 
@@ -47,24 +47,44 @@ func NewStage(sets int) (*Stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reserve descriptors: %w", err)
 	}
-	first, err := reserve(idle, sets*setSize)
-	if err != nil {
-		sys.Close(idle)
-		return nil, fmt.Errorf("reserve descriptors: %w", err)
-	}
-	s := &Stage{first: first, sets: sets, idle: idle, free: 1<<sets - 1}
+	s := &Stage{idle: idle}
 	s.freed.L = &s.mu
+	if err := s.Grow(sets); err != nil {
+		sys.Close(idle)
+		return nil, err
+	}
 	return s, nil
 }
 
-// reserving is held by who reserves: two at once would each take numbers from the other's row, and start again and again.
+// Grow reserves more numbers, for as many sets as there are lanes now, MaxSets at most. It may be called while processes
+// are made.
+func (s *Stage) Grow(sets int) error {
+	reserving.Lock()
+	defer reserving.Unlock()
+	n := min(sets, MaxSets) - len(s.sets) // which only grows here
+	if n <= 0 {
+		return nil
+	}
+	first, err := reserve(s.idle, n*setSize)
+	if err != nil {
+		return fmt.Errorf("reserve descriptors: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range n {
+		s.free |= 1 << len(s.sets)
+		s.sets = append(s.sets, first+i*setSize)
+	}
+	s.freed.Broadcast()
+	return nil
+}
+
+// reserving is held by who calls reserve: two at once would each take numbers from the other's row, and start again and again.
 var reserving sync.Mutex
 
 // reserve takes the lowest n free numbers in a row from MaxFDs on. It only ever takes a number that the kernel found
 // free, because other goroutines open descriptors at the same time.
 func reserve(idle, n int) (first int, err error) {
-	reserving.Lock()
-	defer reserving.Unlock()
 	first = MaxFDs
 	for next := first; next < first+n; {
 		got, err := sys.Dup(idle, next)
@@ -90,7 +110,9 @@ func closeRow(first, end int) {
 
 // Close gives the numbers back. No lane may be left.
 func (s *Stage) Close() {
-	closeRow(s.first, s.first+s.sets*setSize)
+	for _, slots := range s.sets {
+		closeRow(slots, slots+setSize)
+	}
 	sys.Close(s.idle)
 }
 
@@ -103,13 +125,13 @@ func (s *Stage) take() int {
 	}
 	set := bits.TrailingZeros64(s.free)
 	s.free &^= 1 << set
-	return s.first + set*setSize
+	return s.sets[set]
 }
 
 func (s *Stage) put(slots int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.free |= 1 << ((slots - s.first) / setSize)
+	s.free |= 1 << slices.Index(s.sets, slots)
 	s.freed.Signal()
 }
 

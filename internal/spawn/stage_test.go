@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -20,11 +21,12 @@ func TestStageTakesARowOfFreeNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stage.Close()
-	if stage.first != taken+1 {
-		t.Errorf("the row starts at %d, want %d, behind the number taken", stage.first, taken+1)
+	first := stage.sets[0]
+	if first != taken+1 {
+		t.Errorf("the row starts at %d, want %d, behind the number taken", first, taken+1)
 	}
 	want, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", stage.idle))
-	for slot := stage.first; slot < stage.first+3*setSize; slot++ {
+	for slot := first; slot < first+3*setSize; slot++ {
 		if got, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", slot)); got != want {
 			t.Errorf("slot %d is %q, want %q", slot, got, want)
 		}
@@ -50,8 +52,8 @@ func TestStagesMadeAtOnceRunAway(t *testing.T) {
 			if s == nil {
 				return
 			}
-			if most := MaxFDs + 2*sets*setSize; s.first > most {
-				t.Errorf("a row starts at %d, want %d at most", s.first, most)
+			if most := MaxFDs + 2*sets*setSize; s.sets[0] > most {
+				t.Errorf("a row starts at %d, want %d at most", s.sets[0], most)
 			}
 			s.Close()
 		}
@@ -72,6 +74,33 @@ func TestStageGivesTheLowestFreeSet(t *testing.T) {
 	stage.put(a)
 	if got := stage.take(); got != a {
 		t.Errorf("got the set at %d, want the lowest, %d", got, a)
+	}
+}
+
+// TestStageGrows gives a stage more sets than it began with, while a spawn waits for one.
+func TestStageGrows(t *testing.T) {
+	stage, err := NewStage(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stage.Close()
+	a := stage.take()
+	got := make(chan int)
+	go func() { got <- stage.take() }()
+	if err := stage.Grow(3); err != nil {
+		t.Fatal(err)
+	}
+	b := <-got
+	c := stage.take()
+	if b == a || c == a || b == c {
+		t.Errorf("sets at %d %d %d", a, b, c)
+	}
+	stage.put(b)
+	if again := stage.take(); again != b {
+		t.Errorf("got the set at %d, want that which is free, %d", again, b)
+	}
+	if err := errors.Join(stage.Grow(2), stage.Grow(MaxSets+1)); err != nil || len(stage.sets) != MaxSets {
+		t.Errorf("%d sets, %v", len(stage.sets), err)
 	}
 }
 
