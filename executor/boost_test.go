@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -91,8 +92,12 @@ func TestThreadIsRaisedByItsEvent_R084(t *testing.T) {
 		if seen != c.want {
 			t.Errorf("priority %d: scheduled as %s, want %s", c.priority, seen, c.want)
 		}
-		if got := booster.Calls - before; got != c.calls { // is it ours still, how is it, set it
-			t.Errorf("priority %d: %d system calls, want %d", c.priority, got, c.calls)
+		calls := c.calls // is it ours still, how is it, set it
+		if calls > 0 && tid == os.Getpid() {
+			calls-- // the main thread is, for as long as we are
+		}
+		if got := booster.Calls - before; got != calls {
+			t.Errorf("priority %d: %d system calls, want %d", c.priority, got, calls)
 		}
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
