@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -85,7 +86,12 @@ func bootAll(ctx context.Context, o options) error {
 		if ctx.Err() != nil || len(o.guests) > 0 && !slices.Contains(o.guests, r.name) {
 			continue
 		}
-		if err := r.boot(ctx, built, o); err != nil {
+		err := r.boot(ctx, built, o)
+		if errors.Is(err, guest.ErrNoResult) { // an emulated processor has had the scheduler fault, once in tens of runs
+			fmt.Printf("vm: %s: %v, once more\n", r.name, err)
+			err = r.boot(ctx, built, o)
+		}
+		if err != nil {
 			fmt.Printf("vm: %s: FAIL: %v\n", r.name, err)
 			failed = append(failed, r.name)
 		}

@@ -58,10 +58,13 @@ func (m Machine) Boot(ctx context.Context, console io.Writer) error {
 	case "0":
 		return nil
 	case "":
-		return errors.New("the guest ended without a result")
+		return ErrNoResult
 	}
 	return fmt.Errorf("%s steps failed in the guest", status)
 }
+
+// ErrNoResult says that the guest's kernel died, or never began.
+var ErrNoResult = errors.New("the guest ended without a result")
 
 // lastExit reads the console to its end, and is what followed Exit in the last line that began so.
 func lastExit(console io.Reader) (status string, err error) {
