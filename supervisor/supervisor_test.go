@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -59,24 +58,6 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// logBuffer collects the log of a supervisor.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // handler is a handler with all defaults.
 func handler(name string, exec ...string) executor.Spec {
 	return executor.Spec{
@@ -110,14 +91,14 @@ func testApp(name string, handlers []executor.Spec, events ...Registration) App 
 type run struct {
 	*Supervisor
 	t    *testing.T
-	logs *logBuffer
+	logs *aemtest.Log
 	stop func()
 }
 
 // startRun runs a supervisor until the test ends, or stop is called.
 func startRun(t *testing.T, change func(*Options), apps ...App) *run {
 	t.Helper()
-	logs := new(logBuffer)
+	logs := new(aemtest.Log)
 	ready := make(chan struct{})
 	o := Options{
 		Grace: 5 * time.Second, DeadLetters: 1000, Apps: apps, RuntimeDir: t.TempDir(), StateDir: t.TempDir(),

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -71,25 +70,7 @@ type world struct {
 	*supervisor.Supervisor
 	t    *testing.T
 	dir  string
-	logs *journal
-}
-
-// journal collects the log.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
+	logs *aemtest.Log
 }
 
 // serve runs a supervisor with a file's text until the test ends.
@@ -103,7 +84,7 @@ func serve(t *testing.T, text string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, logs: new(journal)}
+	w := &world{t: t, dir: dir, logs: new(aemtest.Log)}
 	o := w.options(text)
 	o.Logger = slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ready := make(chan struct{})

@@ -41,32 +41,14 @@ func handler(t *testing.T, life executor.Life, command []string) executor.Spec {
 type client struct {
 	*control.Client
 	t   *testing.T
-	log *logBuffer
+	log *aemtest.Log
 	dir string // where the control socket is
-}
-
-// logBuffer is the log of a supervisor.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // run runs a supervisor with one app, a, of one event, e, and its handler, until the test ends.
 func run(t *testing.T, src source.Spec, h executor.Spec, changes ...func(*supervisor.App)) client {
 	t.Helper()
-	log := new(logBuffer)
+	log := new(aemtest.Log)
 	ready := make(chan struct{})
 	dir := t.TempDir()
 	app := supervisor.App{
