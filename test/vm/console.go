@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // console shows what counts of a guest's console: its steps, and tests that failed. The whole is in bin/vm-GUEST.log, and is
@@ -17,6 +19,8 @@ type console struct {
 	whole   *os.File
 	line    []byte
 	missing map[string]int // tests that were skipped, by the feature that the guest lacks
+	said    []byte         // what a test said last
+	reasons []string       // why the run failed, for its end
 }
 
 func newConsole(name string, verbose bool) (*console, error) {
@@ -32,6 +36,14 @@ func newConsole(name string, verbose bool) (*console, error) {
 var (
 	shown   = regexp.MustCompile(`^VM: |^\s*--- FAIL: `)
 	skipped = regexp.MustCompile(`: missing feature ([^:]+): `)
+	said    = regexp.MustCompile(`^\s*\w+_test\.go:\d+: `)
+	failed  = regexp.MustCompile(`^VM: .* FAIL |^\s*--- FAIL: |^panic: |Kernel panic|BUG: | RIP: `)
+)
+
+// reasonsShown and reasonBytes bound what is repeated at the end, of which those who read only that see all.
+const (
+	reasonsShown = 8
+	reasonBytes  = 160
 )
 
 func (c *console) Write(p []byte) (int, error) {
@@ -56,7 +68,24 @@ func (c *console) print() {
 	if lack := skipped.FindSubmatch(c.line); lack != nil {
 		c.missing[string(lack[1])]++
 	}
+	switch {
+	case bytes.HasPrefix(c.line, []byte("=== RUN")):
+		c.said = c.said[:0]
+	case said.Match(c.line):
+		c.said = append(c.said[:0], c.line...)
+	case failed.Match(c.line):
+		c.reason(c.said)
+		c.reason(c.line)
+		c.said = c.said[:0]
+	}
 	c.line = c.line[:0]
+}
+
+// reason keeps a line that says why the run failed.
+func (c *console) reason(line []byte) {
+	if line = bytes.TrimSpace(line); len(line) > 0 && len(c.reasons) < reasonsShown {
+		c.reasons = append(c.reasons, string(line[:min(len(line), reasonBytes)]))
+	}
 }
 
 // end is the end of a run that returned err.
@@ -68,7 +97,10 @@ func (c *console) end(err error) error {
 	if err != nil && !c.verbose {
 		text, read := os.ReadFile(c.whole.Name())
 		fmt.Printf("%s\n", text)
-		return errors.Join(err, read)
+		err = errors.Join(err, read)
+	}
+	if err != nil && len(c.reasons) > 0 {
+		return fmt.Errorf("%w:\n\t%s", err, strings.Join(c.reasons, "\n\t"))
 	}
 	return err
 }

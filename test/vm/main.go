@@ -81,7 +81,7 @@ func bootAll(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	var failed []string
+	var failed []error // told when all have ended, behind what the others say
 	for _, r := range runs {
 		if ctx.Err() != nil || len(o.guests) > 0 && !slices.Contains(o.guests, r.name) {
 			continue
@@ -92,12 +92,8 @@ func bootAll(ctx context.Context, o options) error {
 			err = r.boot(ctx, built, o)
 		}
 		if err != nil {
-			fmt.Printf("vm: %s: FAIL: %v\n", r.name, err)
-			failed = append(failed, r.name)
+			failed = append(failed, fmt.Errorf("%s: %w", r.name, err))
 		}
 	}
-	if failed != nil {
-		return fmt.Errorf("failed: %v", failed)
-	}
-	return ctx.Err()
+	return errors.Join(append(failed, ctx.Err())...)
 }
