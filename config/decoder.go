@@ -62,7 +62,7 @@ func (d *decoder) rows(at string, v any, rows []key) map[string]any {
 	}
 	for _, name := range sorted(stated) {
 		if !known[name] {
-			d.errorIn(at, name, "unknown key %q%s", name, suggest(name, sorted(known)))
+			d.errorIn(at, name, "unknown key %q%s", name, meant(name, known))
 		}
 	}
 	return stated

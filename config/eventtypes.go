@@ -62,6 +62,16 @@ cannot be judged by it passes. Events of every type have:
 
 `
 
+const kernelHead = `
+## The kernel
+
+What each type stands on, and the version that has it first. aem-exec itself wants Linux 6.1; a configuration or a container may
+lack what its version has, so what counts is what ` + "`aem-exec sources`" + ` says of the host. Types that are not here need nothing.
+
+| Type | Linux | What of it |
+| --- | --- | --- |
+`
+
 // EventDocs is docs/events.md: every type with its keys, facts, data and kernel facility.
 func EventDocs() []byte {
 	var b bytes.Buffer
@@ -79,8 +89,13 @@ func EventDocs() []byte {
 			b.WriteString("\n")
 			factRows(&b, t.Facts)
 		}
-		fmt.Fprintf(&b, "\nData: %s. Kernel: %s. With `arrivals = \"merge\"`: %s.\n",
-			orNothing(t.Data, "none"), orNothing(t.Kernel, "nothing of it"), orNothing(t.Merged, "refused"))
+		fmt.Fprintf(&b, "\nData: %s. With `arrivals = \"merge\"`: %s.\n", orNothing(t.Data, "none"), orNothing(t.Merged, "refused"))
+	}
+	b.WriteString(kernelHead)
+	for _, t := range EventTypes() {
+		if t.Kernel != "" {
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", t.Name, t.Linux, t.Kernel)
+		}
 	}
 	return b.Bytes()
 }

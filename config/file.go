@@ -43,7 +43,7 @@ func Parse(name string, text []byte, functions ...string) (*File, error) {
 	d.functions = functions
 	var root map[string]any
 	if _, err := toml.Decode(string(text), &root); err != nil {
-		return nil, Errors{syntaxError(name, err)}
+		return nil, Errors{syntaxError(name, string(text), err)}
 	}
 	d.file.lines = lines(string(text))
 	return d.whole(root)
@@ -60,11 +60,13 @@ func (d *decoder) whole(root map[string]any) (*File, error) {
 	return d.file, nil
 }
 
-// syntaxError is the decoder's own error, at its line.
-func syntaxError(name string, err error) Error {
+// syntaxError is the decoder's own error, at its line. The line that the decoder counts is the one after a table's name
+// that has no end.
+func syntaxError(name, text string, err error) Error {
 	var p toml.ParseError
 	if errors.As(err, &p) {
-		return Error{File: name, Line: max(1, p.Position.Line), Message: strings.ReplaceAll(p.Message, "\n", " ")}
+		line := 1 + strings.Count(text[:min(p.Position.Start, len(text))], "\n")
+		return Error{File: name, Line: line, Message: strings.ReplaceAll(p.Message, "\n", " ")}
 	}
 	return Error{File: name, Line: 1, Message: err.Error()}
 }

@@ -27,8 +27,10 @@ func texts(p *[]string, check func(string) error) kind {
 			for _, s := range found {
 				errs = append(errs, check(s))
 			}
-			*p = found
-			return errors.Join(errs...)
+			if err = errors.Join(errs...); err == nil {
+				*p = found
+			}
+			return err
 		},
 	}
 }

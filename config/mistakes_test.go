@@ -27,6 +27,15 @@ aem.toml:3: supervisor.state_dir: want a string`},
 	{text: "[app.web]\nstart = \"yes\"\ngroups = \"audio\"", want: `aem.toml:2: app.web.start: want true or false
 aem.toml:3: app.web.groups: want a list of strings`},
 
+	{text: "jobs = 1\n[app.web]\nmemory = \"1M\"\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"\nuser = \"www\"\npriority = 1\n[app.web.event.e]\ntype = \"topic\"\nhandler = \"h\"\ntimeout = \"1s\"", want: `aem.toml:1: unknown key "jobs" (a key of [app.NAME.limits])
+aem.toml:3: app.web: unknown key "memory" (a key of [app.NAME.limits])
+aem.toml:7: app.web.handler.h: unknown key "user" (a key of [app.NAME])
+aem.toml:8: app.web.handler.h: unknown key "priority" (a key of [app.NAME.event.EVENT])
+aem.toml:12: app.web.event.e: unknown key "timeout" (a key of [app.NAME.handler.HANDLER])`},
+	{text: "[supervisor]\n[app.web\nstart = true\n", want: `aem.toml:2: expected '.' or ']' to end table name, but got '\n' instead`},
+	{text: "[app.web.limits]\ntypes = [\"tmier\"]\n[app.web.event.e]\ntype = \"topic\"\nhandler = { agent = \"callback\", call = \"log\" }", unseen: true,
+		want: `aem.toml:2: app.web.limits.types: "tmier" means no event type (did you mean timer?)`},
+
 	// Durations, sizes and numbers.
 	{text: "[supervisor]\ngrace = \"-1s\"", want: `aem.toml:2: supervisor.grace: want a duration from 0s to 36500d`},
 	{text: "[supervisor]\ngrace = \"1 s\"", want: `aem.toml:2: supervisor.grace: want a duration like "2s"`},

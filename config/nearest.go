@@ -1,5 +1,49 @@
 package config
 
+import (
+	"slices"
+
+	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/supervisor"
+)
+
+// meant says what an unknown key of a table may have been meant as: a key of another table, or the nearest of its own.
+func meant(name string, known map[string]bool) string {
+	var owners []string
+	for _, t := range tables() {
+		if slices.ContainsFunc(t.rows, func(k key) bool { return k.name == name }) {
+			owners = append(owners, t.title)
+		}
+	}
+	if owners != nil {
+		return " (a key of " + list(owners) + ")"
+	}
+	return suggest(name, sorted(known))
+}
+
+// titled is a table of the file with the keys that it may have, whatever else it states.
+type titled struct {
+	title string
+	rows  []key
+}
+
+// tables are all that a key can have been meant for.
+func tables() []titled {
+	a, e := new(app), new(event)
+	events := eventKeys(e)
+	for _, t := range eventTypes(e) {
+		events = append(events, t.keys...)
+	}
+	return []titled{
+		{"[supervisor]", supervisorKeys(new(supervisor.Options))},
+		{"[app.NAME]", accountKeys(a)},
+		{"[app.NAME.limits]", limitKeys(a)},
+		{"[app.NAME.policy]", slices.Concat(policyKeys(&a.policy), confinementKeys(&a.confinement))},
+		{"[app.NAME.handler.HANDLER]", handlerKeys(new(executor.Spec))},
+		{"[app.NAME.event.EVENT]", events},
+	}
+}
+
 // suggest is ` (did you mean x?)` for the known name that is nearest to what was written, or "".
 func suggest(written string, known []string) string {
 	best, least := "", 1+len(written)/4

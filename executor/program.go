@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func executable(file string) error {
 	info, err := os.Stat(file)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("find program %s: %w", file, errors.Unwrap(err))
 	case info.IsDir() || info.Mode()&0o111 == 0:
 		return fmt.Errorf("find program %s: not an executable file", file)
 	}

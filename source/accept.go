@@ -15,6 +15,7 @@ var acceptType = Type{
 	},
 	Socket: true,
 	Kernel: "accept4(2) on a listening socket, watched by epoll(7)",
+	Linux:  "2.6.28",
 	Open:   func(e Env) Source { return newAccepts(e) },
 }
 

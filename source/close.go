@@ -21,6 +21,7 @@ var closeType = Type{
 		{"lost", aem.FactNumber, "with `overflow`: how many ends"},
 	},
 	Kernel: "nothing beside what socket.read does",
+	Linux:  "2.6.33",
 	Open:   func(e Env) Source { return newCloses(e) },
 }
 

@@ -26,6 +26,7 @@ var deviceType = Type{
 	},
 	Data:   "all that the kernel says of it, as a JSON object: `{\"ACTION\":\"add\",\"DEVPATH\":\"/devices/...\",...}`",
 	Kernel: "uevents, from netlink(7) with NETLINK_KOBJECT_UEVENT",
+	Linux:  "2.6.10",
 	Probe:  probeDevices,
 	Open:   func(e Env) Source { return newDevices(e) },
 	Merge:  mergeData, Merged: "the facts are the newest's, and the data has a line for each, up to 64 KiB",

@@ -22,6 +22,7 @@ var fileType = Type{
 		{"lost", aem.FactNumber, "with `overflow`: how many arrivals are lost, 0 where the kernel does not tell"},
 	},
 	Kernel: "inotify (man 7 inotify): fs.inotify.max_user_watches directories in all. It tells neither who acted nor of locks",
+	Linux:  "2.6.13",
 	Open:   func(e Env) Source { return newFiles(e) },
 	Merge:  mergeLines, Merged: mergedLines,
 }

@@ -18,6 +18,7 @@ var memoryType = Type{
 		{"lost", aem.FactNumber, "how many accesses were not told, else 0"},
 	},
 	Kernel: "breakpoints of the processor, through perf_event_open(2): root or CAP_PERFMON; amd64 has four",
+	Linux:  "2.6.33",
 	Probe:  memwatch.Probe,
 	Open:   func(e Env) Source { return newMemories(e) },
 	Merge:  mergeLines, Merged: mergedLines,

@@ -28,6 +28,7 @@ var pressureType = Type{
 		{"lost", aem.FactNumber, "with `overflow`: how many"},
 	},
 	Kernel: "triggers of pressure stall information (Documentation/accounting/psi.rst): CONFIG_PSI; without CAP_SYS_RESOURCE windows are multiples of 2 s",
+	Linux:  "5.2",
 	Probe:  func() error { _, err := os.Stat(pressureFile("cpu", "")); return err },
 	Open:   func(e Env) Source { return newPressures(e) },
 	Merge:  mergeLines, Merged: mergedLines,

@@ -19,6 +19,7 @@ var readType = Type{
 	},
 	Data:   "the frame",
 	Kernel: "recv(2) and, for datagrams, recvmmsg(2), watched by epoll(7)",
+	Linux:  "2.6.33",
 	Open:   func(e Env) Source { return newReads(e) },
 }
 

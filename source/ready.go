@@ -18,6 +18,7 @@ var readyType = Type{
 	},
 	Socket: true,
 	Kernel: "a bound socket, watched by epoll(7)",
+	Linux:  "2.6",
 	Open: func(e Env) Source {
 		return &readies{env: e, jobs: map[aem.JobID][]*bound{}, owned: map[aem.JobID]*owned{}}
 	},

@@ -24,6 +24,7 @@ var signalType = Type{
 		{"lost", aem.FactNumber, "with `overflow`: how many signals, of this job or of others"},
 	},
 	Kernel: "a handler of sigaction(2) with SA_SIGINFO; of signals below `RTMIN` the kernel keeps one of each kind that is not taken yet",
+	Linux:  "2.2",
 	Open:   func(e Env) Source { return newSignals(e) },
 	Merge:  mergeLines, Merged: mergedLines,
 }

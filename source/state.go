@@ -24,6 +24,7 @@ var stateType = Type{
 		{"lost", aem.FactNumber, "with `overflow`: how many changes, of this job or of others"},
 	},
 	Kernel: "the tracepoint sock:inet_sock_set_state, through BPF (man 2 bpf): the kernel's types, and the capabilities BPF and PERFMON",
+	Linux:  "5.12",
 	Probe:  sockstate.Check,
 	Open:   func(e Env) Source { return newStates(e) },
 }

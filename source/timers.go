@@ -17,6 +17,7 @@ var timerType = Type{
 		{"cookie", aem.FactNumber, "the number that a program registered it with, 0 without one"},
 	},
 	Kernel: "the timeout of epoll_pwait2(2), one for all timers; timerfd_create(2) with TFD_TIMER_CANCEL_ON_SET tells when the clock is set",
+	Linux:  "5.11",
 	Open:   func(e Env) Source { return newTimers(e) },
 	Merge:  mergeTimers, Merged: "`scheduled` is the newest's, `overrun` counts all that fell due but one",
 }

@@ -15,6 +15,7 @@ type Type struct {
 	Data   string           // what the data of its events is; "": they have none
 	Socket bool             // each brings a socket, which one handler gets: a connection, or the one that is ready
 	Kernel string           // what of the kernel it stands on, with the man page; "": nothing
+	Linux  string           // the first version that has that
 	Probe  func() error     // why this kernel cannot; nil: every kernel that we run on can
 	Open   func(Env) Source // makes its source, once for all jobs
 

@@ -54,6 +54,7 @@ func testsOf(t *testing.T) map[string]bool {
 
 // exists reports whether a link of a page in docs leads to a file.
 func exists(link string) bool {
+	link, _, _ = strings.Cut(link, "#")
 	_, err := os.Stat(filepath.Join("../docs", link))
 	return err == nil
 }

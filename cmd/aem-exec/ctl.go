@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,11 +55,17 @@ func show[T any](ctx context.Context, p *program, req control.Request, print fun
 	return p.printJSON(reply.Result)
 }
 
+const selectorHelp = `SELECTOR is APP/EVENT, APP/EVENT:HANDLER, a pattern of them like 'shop/*' (in quotes, for the shell) or an id like 12:7,
+as "aem-exec ctl list" shows them.`
+
 // selection is what a verb acts on: arguments and --all.
 type selection struct{ all bool }
 
 func (s *selection) flag(c *cobra.Command, help string) *cobra.Command {
 	c.Flags().BoolVar(&s.all, "all", false, help)
+	if strings.Contains(c.Use, "SELECTOR") {
+		c.Long = c.Short + "\n\n" + selectorHelp
+	}
 	return c
 }
 

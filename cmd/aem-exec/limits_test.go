@@ -50,7 +50,10 @@ shop  10        70000    999ns       12.35µs  0s
 held: shop/order (limit) since 2026-03-04 05:06:07, 7 kept
 held: 2 jobs of shop more
 shop: without io, swap, which this host lacks
-shop: cpu_usec=1500 pids=2
+
+APP   KERNEL'S COUNT  VALUE
+shop  cpu_usec        1500
+shop  pids            2
 `
 	if status, stdout, stderr := command(t, "", "ctl", "usage", "shop,web"); status != 0 || "\n"+stdout != want {
 		t.Errorf("%d\n%s%s\nwant%s", status, stdout, stderr, want)

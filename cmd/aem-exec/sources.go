@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ type sourceAbout struct {
 	Works  bool         `json:"works"` // on this kernel, for who asks
 	Why    string       `json:"why"`   // not
 	Kernel string       `json:"kernel"`
+	Linux  string       `json:"linux"` // the first version that has that
 	Keys   []config.Key `json:"keys"`
 	Facts  []factAbout  `json:"facts"` // its own; `sources` without --json says those of every type too
 	Data   string       `json:"data"`
@@ -79,7 +81,7 @@ func sourcesNamed(names []string) ([]sourceAbout, error) {
 }
 
 func aboutSource(t config.EventType) sourceAbout {
-	s := sourceAbout{Type: t.Name, About: t.About, Works: true, Kernel: t.Kernel, Keys: t.Keys, Facts: factsAbout(t.Facts), Data: t.Data}
+	s := sourceAbout{Type: t.Name, About: t.About, Works: true, Kernel: t.Kernel, Linux: t.Linux, Keys: t.Keys, Facts: factsAbout(t.Facts), Data: t.Data}
 	if err := t.Check(); err != nil {
 		s.Works, s.Why = false, err.Error()
 	}
@@ -95,11 +97,20 @@ func factsAbout(fields []source.Field) []factAbout {
 }
 
 func (p *program) printSources(all []sourceAbout) error {
-	rows := [][]string{{"TYPE", "HERE", "KERNEL"}}
+	rows := [][]string{{"TYPE", "HERE", "LINUX", "WHAT OF IT"}}
+	var lacks []string
 	for _, s := range all {
-		rows = append(rows, []string{s.Type, s.verdict(), s.Kernel})
+		here := "works"
+		if !s.Works {
+			here, lacks = "no", append(lacks, s.Type+" does not work here: "+s.Why)
+		}
+		rows = append(rows, []string{s.Type, here, s.Linux, s.Kernel})
 	}
-	return p.table(rows)
+	if err := p.table(rows); err != nil || lacks == nil {
+		return err
+	}
+	fmt.Fprintf(p.out, "\n%s\n", strings.Join(lacks, "\n"))
+	return nil
 }
 
 // verdict says whether the type works here and, if not, why.
@@ -113,7 +124,7 @@ func (s *sourceAbout) verdict() string {
 // printSource shows everything about a type: its keys and facts as tables.
 func (p *program) printSource(s sourceAbout) error {
 	fmt.Fprintf(p.out, "%s: %s\n\n", s.Type, s.About)
-	if err := p.table([][]string{{"here", s.verdict()}, {"kernel", s.Kernel}, {"data", s.Data}}); err != nil {
+	if err := p.table([][]string{{"here", s.verdict()}, {"linux", s.Linux}, {"of it", s.Kernel}, {"data", s.Data}}); err != nil {
 		return err
 	}
 	keys := [][]string{{"KEY", "VALUE", "DEFAULT", "MEANING"}}

@@ -55,15 +55,23 @@ func (p *program) printUsage(apps []control.Usage) error {
 		if len(u.Without) > 0 {
 			fmt.Fprintf(p.out, "%s: without %s, which this host lacks\n", u.App, strings.Join(u.Without, ", "))
 		}
-		var figures []string
+	}
+	return p.printCounts(apps)
+}
+
+// printCounts prints what the kernel has counted, if anything.
+func (p *program) printCounts(apps []control.Usage) error {
+	var rows [][]string
+	for _, u := range apps {
 		for _, name := range slices.Sorted(maps.Keys(u.Cgroup)) {
-			figures = append(figures, fmt.Sprintf("%s=%d", name, u.Cgroup[name]))
-		}
-		if figures != nil {
-			fmt.Fprintf(p.out, "%s: %s\n", u.App, strings.Join(figures, " "))
+			rows = append(rows, []string{u.App, name, fmt.Sprint(u.Cgroup[name])})
 		}
 	}
-	return nil
+	if rows == nil {
+		return nil
+	}
+	fmt.Fprintln(p.out)
+	return p.table(append([][]string{{"APP", "KERNEL'S COUNT", "VALUE"}}, rows...))
 }
 
 // printWaits prints how long activations waited, by priority, if any did.

@@ -45,7 +45,7 @@ func Open() (t *Tracer, err error) {
 	if err = t.open(); err != nil {
 		t.Close()
 		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
-			return nil, fmt.Errorf("trace sockets: the capabilities BPF and PERFMON are missing (root has them): %w", err)
+			return nil, errors.New("trace sockets: the capabilities BPF and PERFMON are missing (root has them)")
 		}
 		return nil, fmt.Errorf("trace sockets: %w", err)
 	}
