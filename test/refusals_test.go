@@ -18,7 +18,7 @@ func TestHostRefuses_R080(t *testing.T) {
 		{"affinity", nobody(), handlerKey("affinity = [0, 1023]"), "app.a.handler.h: compile /bin/true: set affinity: of these 2 CPUs only 1 may be used here"},
 		{"rlimits", nobody(), handlerKey("rlimits = { nofile = 1000000000 }"), "app.a.handler.h: make process: prlimit: operation not permitted (want CAP_SYS_RESOURCE)"},
 		{"realtime", nobody(), "[app.a.handler.h]\nagent = \"thread\"\ncall = \"log\"\nrealtime = 98\n", "app.a.handler.h: set realtime priority 98: operation not permitted (CAP_SYS_NICE or RLIMIT_RTPRIO"},
-		{"user", nobody(), "[app.a]\nuser = \"daemon\"\n" + handlerKey(""), "app.a.handler.h: make process: setgroups: operation not permitted (want root, to run as another user)"},
+		{"user", nobody(), "[app.a]\nuser = \"daemon\"\n" + handlerKey(""), "app.a.handler.h: make process: setgroups: operation not permitted (want root, to run as another user or with other groups)"},
 		{"program", nobody(), "[app.a.handler.h]\nexec = [\"/no/such/program\"]\nhandover = \"none\"", "app.a.handler.h: find program /no/such/program: no such file or directory"},
 		{"leave", myself(), "[app.a.policy]\nnamespaces = [\"pid\"]\n" + handlerKey(`leftover = "leave"`), `app.a.policy.namespaces: leftover = "leave" does not go with a pid namespace`},
 		{"capabilities", nobody(), "[app.a.policy]\ncapabilities = [\"net_admin\"]\n" + handlerKey(""), "app.a.policy.capabilities: keep capability net_admin: the supervisor does not have it"},

@@ -101,7 +101,7 @@ func TestIdentityWithoutPrivileges(t *testing.T) {
 	for mode, want := range map[string]string{
 		"other user":   "make process: setresuid: operation not permitted",
 		"other group":  "make process: setresgid: operation not permitted",
-		"other groups": "make process: setgroups: operation not permitted",
+		"other groups": "make process: setgroups: operation not permitted (want root, to run as another user or with other groups)",
 		"nicer":        "make process: nice: permission denied (want CAP_SYS_NICE or a higher RLIMIT_NICE)",
 		"same":         "Uid: 1001 1001 1001 1001\nCapPrm: 0000000000000000\nNoNewPrivs: 1",
 	} {

@@ -87,7 +87,7 @@ var wants = map[string]string{
 	"prlimit":       "CAP_SYS_RESOURCE",
 	"clone3":        "CAP_SYS_ADMIN for namespaces of its own",
 	"setns":         "CAP_SYS_ADMIN and CAP_SYS_PTRACE",
-	"setgroups":     "root, to run as another user",
+	"setgroups":     "root, to run as another user or with other groups",
 }
 
 func (e *StepError) Error() string {
