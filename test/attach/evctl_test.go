@@ -1,8 +1,10 @@
 package attach
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,12 +17,7 @@ import (
 // a signal.
 func TestAcceptExample_R029_R113_R114_R119(t *testing.T) {
 	w := serve(t, "[app.server]\n")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close() //nolint:errcheck // its address is what was wanted
+	host, port, _ := net.SplitHostPort(freeAddress(t))
 	t.Setenv("AEM_APP", "server")
 	p := w.start("../../examples/accept.c", 0, host, port)
 	if id := p.says("registered "); id != "1" {
@@ -58,6 +55,61 @@ func TestAcceptExample_R029_R113_R114_R119(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.await("its jobs go with it", func() bool { return len(w.jobs()) == 0 })
+}
+
+// TestSelectExample has one program wait by select in a handler, and for events in its own loop, which knows nothing else of
+// us: no signal of its is handled, ignored or blocked.
+func TestSelectExample_R030_R185(t *testing.T) {
+	w := serve(t, "[app.server]\n")
+	address := freeAddress(t)
+	_, port, _ := net.SplitHostPort(address)
+	t.Setenv("AEM_APP", "server")
+	p := w.start("../../examples/select.c", 0, port)
+	p.says("registered")
+	ask := func(say, want string) {
+		t.Helper()
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close() //nolint:errcheck // a test's
+		_, err = io.WriteString(c, say)
+		answer, rerr := io.ReadAll(c)
+		if err != nil || rerr != nil || string(answer) != want {
+			t.Errorf("to %q it answers %q, %v, %v; want %q", say, answer, err, rerr, want)
+		}
+	}
+	ask("Ada\n", "hello Ada\n")
+	ask("", "hello whoever you are\n") // select in the handler timed out
+	if _, err := io.WriteString(p.in, "good day\n"); err != nil {
+		t.Fatal(err)
+	}
+	if said := p.says("good day, after "); said == "0 ticks" {
+		t.Error("no timer came in all the time") // a second at least, of which each tenth is one
+	}
+	ask("Grace\n", "good day Grace\n")
+	signals, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range []string{"SigBlk", "SigIgn", "SigCgt"} {
+		if !strings.Contains(string(signals), set+":\t0000000000000000\n") {
+			t.Errorf("it has signals in %s:\n%s", set, signals)
+		}
+	}
+	p.in.Close() //nolint:errcheck // its end is what the program waits for
+	w.await("its jobs go with it", func() bool { return len(w.jobs()) == 0 })
+}
+
+// freeAddress is one of this host where nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // its address is what was wanted
+	return l.Addr().String()
 }
 
 // TestEvctlInC has a C program do all that evctl.h has, in C and as C++, with direct copies and with shared memory.
