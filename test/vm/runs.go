@@ -47,11 +47,15 @@ const diskBytes = 64 << 20
 
 // boot runs the guest.
 func (r run) boot(ctx context.Context, b *binaries, o options) error {
+	e, err := guest.FetchEmulator()
+	if err != nil {
+		return err
+	}
 	k, err := guest.FetchKernel(r.suite)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("vm: %s: Linux %s of %s\n", r.name, k.Version, r.suite.Name)
+	fmt.Printf("vm: %s: Linux %s of %s, in QEMU %s\n", r.name, k.Version, r.suite.Name, e.Version)
 	if known := r.suite.Kernel[0].Version; k.Version != known {
 		fmt.Printf("vm: %s: the mirror no longer has %s, with which the tests are known to pass\n", r.name, known)
 	}
@@ -92,7 +96,7 @@ func (r run) boot(ctx context.Context, b *binaries, o options) error {
 	if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, diskBytes)); err != nil {
 		return err
 	}
-	err = guest.Machine{Image: k.Image, Initrd: initrd, Init: r.init, Append: r.command, Disk: disk, MemoryMiB: 2048}.Boot(ctx, c)
+	err = guest.Machine{Emulator: e, Image: k.Image, Initrd: initrd, Init: r.init, Append: r.command, Disk: disk, MemoryMiB: 2048}.Boot(ctx, c)
 	return c.end(err)
 }
 

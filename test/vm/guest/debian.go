@@ -9,29 +9,33 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // mirror is the archive of a Debian suite, with an index of its own below dir: of apt's state and sources on the host
 // it uses only where the host's mirror is.
-type mirror struct{ dir string }
+type mirror struct{ dir, suite string }
 
 // keyring has the keys of Debian's archives.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// openMirror fetches the index of a suite.
+// openMirror fetches the index of a suite, and of the one that backports are for.
 func openMirror(dir, suite string) (*mirror, error) {
 	uri, err := repository(suite)
 	if err != nil {
 		return nil, err
 	}
-	m := &mirror{dir}
+	m := &mirror{dir, suite}
 	for _, below := range []string{"lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, below), 0o755); err != nil {
 			return nil, err
 		}
 	}
-	source := fmt.Sprintf("deb [arch=amd64 signed-by=%s] %s %s main\n", keyring, uri, suite)
+	source := ""
+	for _, name := range slices.Compact([]string{suite, strings.TrimSuffix(suite, "-backports")}) {
+		source += fmt.Sprintf("deb [arch=amd64 signed-by=%s] %s %s main\n", keyring, uri, name)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(source), 0o644); err != nil {
 		return nil, err
 	}
@@ -105,7 +109,7 @@ func (m *mirror) download(packages []Package) error {
 
 // downloadWhole fetches packages with everything that they need, as for a system on which nothing is installed.
 func (m *mirror) downloadWhole(packages ...string) error {
-	_, err := m.apt("apt-get", append([]string{"install", "--download-only", "--yes"}, packages...)...)
+	_, err := m.apt("apt-get", append([]string{"install", "--download-only", "--yes", "--target-release", m.suite}, packages...)...)
 	return err
 }
 

@@ -11,11 +11,9 @@ import (
 	"strings"
 )
 
-// Emulator is the program that a guest runs in.
-const Emulator = "qemu-system-x86_64"
-
 // Machine is a guest that can be booted: files, and a kernel that finds PID 1 in them.
 type Machine struct {
+	Emulator  *Emulator
 	Image     string // a bzImage
 	Initrd    string // a packed Tree
 	Init      string // the path of PID 1, as /init
@@ -32,17 +30,16 @@ const cpus = "2"
 
 // Boot runs the guest until its end and copies its console. It fails unless the guest said that all went well: one that
 // panics ends at once, and one that hangs with the context.
-//
-// The processor is emulated (TCG). QEMU 7.2 restores the flags wrongly after cmpxchg16b, by which the kernel's allocator
-// is lost in the end: the guest's processor goes without that instruction.
 func (m Machine) Boot(ctx context.Context, console io.Writer) error {
-	cmd := exec.CommandContext(ctx, Emulator,
-		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", cpus, "-m", fmt.Sprint(m.MemoryMiB),
+	argv, env := m.Emulator.command()
+	argv = append(argv,
+		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", cpus, "-m", fmt.Sprint(m.MemoryMiB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
 		"-drive", "file="+m.Disk+",if=virtio,format=raw,cache=unsafe",
 		"-kernel", m.Image, "-initrd", m.Initrd,
 		"-append", "console=ttyS0 quiet panic=-1 oops=panic psi=1 mitigations=off rdinit="+m.Init+" "+m.Append)
-	cmd.Stderr = os.Stderr
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env, cmd.Stderr = append(os.Environ(), env...), os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

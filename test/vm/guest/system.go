@@ -18,7 +18,7 @@ func FetchSystem(suite string, packages ...string) (dir, version string, err err
 			return "", &os.PathError{Op: "find one file of", Path: packages[0], Err: os.ErrNotExist}
 		}
 		_, version, _ := strings.Cut(filepath.Base(first[0]), "_")
-		version, _, _ = strings.Cut(version, "_")
+		version, _, _ = strings.Cut(strings.ReplaceAll(version, "%3a", ":"), "_")
 		return version, m.unpack(filepath.Join(keep, "root"))
 	})
 }
