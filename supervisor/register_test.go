@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -75,6 +77,36 @@ func TestRegisterTheSameThreeTimes_R058_R059_R060(t *testing.T) {
 	if err := r.Start(ids[1]); err == nil || !strings.Contains(err.Error(), "1 jobs are not there") {
 		t.Errorf("a removed job was started: %v", err)
 	}
+}
+
+// TestThreadsDoNotGrowWithJobs_R033: 100,000 timers are registered and fall due, and there are as many threads as before, but
+// for some that Go's runtime makes for itself.
+func TestThreadsDoNotGrowWithJobs_R033(t *testing.T) {
+	const spare = 16
+	r := within(t, func(context.Context, *aem.Event) error { return nil }, func(a *App) { a.Limits.Jobs = 200_000 })
+	e := event("many", source.Timer{After: time.Millisecond}, "h")
+	one, err := r.Register("a", e)
+	r.must(err)
+	r.must(r.Start(one...))
+	r.untilDone(one, 1) // so that whatever one timer needs is there
+	before := threads(t)
+	ids, err := r.Register("a", e, slices.Repeat([]source.Spec{e.Source}, aemtest.Few(100_000))...)
+	r.must(err)
+	r.must(r.Start(ids...))
+	r.untilDone(ids, uint64(len(ids)))
+	if after := threads(t); after > before+spare {
+		t.Errorf("%d threads, %d before %d timers", after, before, len(ids))
+	}
+}
+
+// threads is how many this process has.
+func threads(t *testing.T) int {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(tasks)
 }
 
 func TestRegisterRefuses_R080_R100(t *testing.T) {
