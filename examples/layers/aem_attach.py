@@ -1,0 +1,1 @@
+../../sdk/python/aem_attach.py
