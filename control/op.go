@@ -9,7 +9,7 @@ import "fmt"
 //
 //	1  version list lookup start stop fire remove emit dead-list dead-show dead-replay dead-drop;
 //	   usage watch priority timeout clean, later;
-//	   attach register filter reload, later.
+//	   attach register filter reload, and close of stop, later.
 const Version = 1
 
 // Op is the number of an operation. Numbers are never used again.
@@ -62,6 +62,7 @@ const (
 	argQuiet
 	argDescriptors
 	argFilter
+	argClose
 
 	argWatched = argSelectors | argAll
 	argJobs    = argWatched | argOwn
@@ -90,7 +91,7 @@ var operations = map[Op]operation{
 	OpList:       {name: "list", takes: argJobs},
 	OpLookup:     {name: "lookup", takes: argJobs, needs: argJobs, want: wantJobs},
 	OpStart:      {name: "start", changes: true, takes: argActing, needs: argJobs, want: wantJobs},
-	OpStop:       {name: "stop", changes: true, takes: argActing, needs: argJobs, want: wantJobs},
+	OpStop:       {name: "stop", changes: true, takes: argActing | argClose, needs: argJobs, want: wantJobs},
 	OpFire:       {name: "fire", changes: true, takes: argJobs, needs: argJobs, want: wantJobs},
 	OpRemove:     {name: "remove", changes: true, takes: argActing, needs: argJobs, want: wantJobs},
 	OpEmit:       {name: "emit", changes: true, takes: argTopic | argWait | argData, needs: argTopic, want: "a topic (app/topic)"},

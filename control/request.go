@@ -29,6 +29,7 @@ type Request struct {
 	Timeout  *time.Duration `json:"timeout_ns,omitempty"` // timeout: of each attempt; 0 none
 	Filter   *string        `json:"filter,omitempty"`     // filter: an expression; "" none
 	Since    uint64         `json:"since,omitempty"`      // watch: the Next of the answer before
+	Close    bool           `json:"close,omitempty"`      // stop: clients are refused, and do not wait
 
 	Own   bool `json:"own,omitempty"`   // the jobs that were registered over this connection
 	Quiet bool `json:"quiet,omitempty"` // answer with how many jobs it were, and not which
@@ -75,7 +76,7 @@ func (r Request) given() argument {
 		{argSince, r.Since != 0}, {argApps, len(r.Apps) > 0}, {argOwn, r.Own}, {argQuiet, r.Quiet}, {argApp, r.App != ""},
 		{argHandler, len(r.Handler) > 0}, {argToken, r.Token != ""}, {argEvents, len(r.Events) > 0},
 		{argDescriptors, len(r.FDs) > 0},
-		{argFilter, r.Filter != nil},
+		{argFilter, r.Filter != nil}, {argClose, r.Close},
 	} {
 		if a.there {
 			set |= a.bit
@@ -93,7 +94,7 @@ var argumentNames = []struct {
 	{argTopic, "a topic"}, {argWait, "wait"}, {argData, "data"},
 	{argPriority, "a priority"}, {argTimeout, "a timeout"}, {argSince, "since"}, {argApps, "an app"},
 	{argOwn, "own"}, {argQuiet, "quiet"}, {argApp, "an app"}, {argHandler, "a handler"}, {argToken, "a token"}, {argEvents, "events"},
-	{argDescriptors, "descriptors"}, {argFilter, "a filter"},
+	{argDescriptors, "descriptors"}, {argFilter, "a filter"}, {argClose, "close"},
 }
 
 // Check reports what makes the request impossible whatever jobs there are: as *Error, ENOSYS for an operation that is

@@ -39,7 +39,13 @@ func (a Accept) check() error {
 	return a.Door.check(a.Listen)
 }
 
+// StaysOpen says that listeners may outlast a stop.
+func (s *accepts) StaysOpen() {}
+
 func (s *accepts) Start(id aem.JobID, spec Spec) error {
+	if s.jobs[id] != nil {
+		return nil
+	}
 	accept := spec.(Accept)
 	sockets, err := openAll(accept.Listen, accept.Door)
 	if err != nil {

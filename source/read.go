@@ -65,7 +65,13 @@ func newReads(e Env) *reads {
 	return &reads{env: e, jobs: map[aem.JobID]*reading{}, limit: sys.MaxDescriptors(), scratch: make([]byte, readBytes)}
 }
 
+// StaysOpen says that sockets and connections may outlast a stop.
+func (s *reads) StaysOpen() {}
+
 func (s *reads) Start(id aem.JobID, spec Spec) (err error) {
+	if s.jobs[id] != nil {
+		return nil
+	}
 	r := &reading{source: s, job: id, spec: spec.(Read)}
 	sockets, err := openAll(r.spec.Listen, r.spec.Door)
 	if err != nil {

@@ -56,7 +56,13 @@ const (
 	vainWaitMax = 5 * time.Second
 )
 
+// StaysOpen says that sockets may outlast a stop.
+func (s *readies) StaysOpen() {}
+
 func (s *readies) Start(id aem.JobID, spec Spec) error {
+	if s.jobs[id] != nil || s.owned[id] != nil {
+		return nil
+	}
 	ready := spec.(Ready)
 	if ready.Own != nil {
 		return s.startOwn(id, ready.Own)

@@ -32,6 +32,10 @@ type Keeper interface {
 	Forget(id aem.JobID)
 }
 
+// Opener is a source with sockets that others come to. A job of it may be stopped by Hold alone: who comes waits in the
+// kernel, until Stop, or until Start, which then begins with what is there, held.
+type Opener interface{ StaysOpen() }
+
 // Batcher is a source that starts many jobs at less cost within f.
 type Batcher interface{ Batch(f func()) }
 

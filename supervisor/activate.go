@@ -9,6 +9,7 @@ import (
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
+	"github.com/aem-exec/aem-exec/source"
 )
 
 // Detected takes an event that a source detected for a job. There is room for it: a job without room is held.
@@ -127,6 +128,8 @@ func (s *Supervisor) start(id aem.JobID) {
 	s.watchSilence(id, reg, time.Now())
 	if !reg.asks && reg.spec.Full != ShedFull && reg.limited() {
 		s.hold(id, holdLimit)
+	} else if staysOpen(reg.source) {
+		reg.source.Resume(id)
 	}
 }
 
@@ -161,20 +164,37 @@ func (s *Supervisor) retryStart(id aem.JobID, reg *registration, err error) {
 	})
 }
 
-// stop disarms a job; what is activated stays so.
-func (s *Supervisor) stop(id aem.JobID) {
+// pause disarms a job; what is activated stays so. Sockets stay open: who comes waits in the kernel until the job is started
+// again.
+func (s *Supervisor) pause(id aem.JobID) {
 	j := s.jobs.get(id)
 	if !j.started {
 		return
 	}
-	reg := s.jobs.registration(j)
 	if alarm := s.starting[id]; alarm != nil {
 		alarm.Stop()
 		delete(s.starting, id)
 	}
 	s.endSilence(id)
-	reg.source.Stop(id)
+	if src := s.jobs.registration(j).source; staysOpen(src) {
+		src.Hold(id)
+	} else {
+		src.Stop(id)
+	}
 	j.move(toStop, 0)
+}
+
+// stop is pause, and closes the job's sockets: who comes is refused.
+func (s *Supervisor) stop(id aem.JobID) {
+	s.pause(id)
+	if src := s.jobs.registration(s.jobs.get(id)).source; staysOpen(src) {
+		src.Stop(id)
+	}
+}
+
+func staysOpen(src source.Source) bool {
+	_, opens := src.(source.Opener)
+	return opens
 }
 
 // hold keeps a job from taking more, for one more reason. A source that holds itself at the moment is told too, else it

@@ -332,7 +332,11 @@ func (s *Supervisor) answerStart(_ context.Context, peer control.Peer, req contr
 }
 
 func (s *Supervisor) answerStop(_ context.Context, peer control.Peer, req control.Request) control.Reply {
-	return s.touch(peer, req, func(j *job, _ *control.Touched) { s.stop(j.id) })
+	stop := s.pause
+	if req.Close {
+		stop = s.stop
+	}
+	return s.touch(peer, req, func(j *job, _ *control.Touched) { stop(j.id) })
 }
 
 func (s *Supervisor) answerRemove(_ context.Context, peer control.Peer, req control.Request) control.Reply {

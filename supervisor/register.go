@@ -97,12 +97,12 @@ func (s *Supervisor) appNamed(name string) *app {
 	return nil
 }
 
-// Start has jobs detect; Stop ends that, and what is activated stays so; Remove ends jobs for good. Each does all that
-// it can, and reports ids that name no job. They may be called from anywhere but the loop.
+// Start has jobs detect; Stop ends that, what is activated stays so, and sockets stay open for who comes; Remove ends jobs
+// for good. Each does all that it can, and reports ids that name no job. They may be called from anywhere but the loop.
 func (s *Supervisor) Start(ids ...aem.JobID) error { return s.eachJob("start", ids, s.start) }
 
 // Stop is described at Start.
-func (s *Supervisor) Stop(ids ...aem.JobID) error { return s.eachJob("stop", ids, s.stop) }
+func (s *Supervisor) Stop(ids ...aem.JobID) error { return s.eachJob("stop", ids, s.pause) }
 
 // Remove is described at Start.
 func (s *Supervisor) Remove(ids ...aem.JobID) error { return s.eachJob("remove", ids, s.remove) }

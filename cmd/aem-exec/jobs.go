@@ -19,7 +19,7 @@ type jobVerb struct {
 	op          control.Op
 	done        string // what is said of each job
 	short       string
-	later       []string // reserved flags
+	closes      bool // it has --close
 
 	// value names what comes before the selectors, or after them, and set puts it into the request; "" is nothing.
 	value string
@@ -28,7 +28,7 @@ type jobVerb struct {
 
 var jobVerbs = []jobVerb{
 	{name: "start", op: control.OpStart, done: "started", short: "Start jobs: they detect events"},
-	{name: "stop", op: control.OpStop, done: "stopped", short: "Stop jobs: they detect no more", later: laterStopFlags},
+	{name: "stop", op: control.OpStop, done: "stopped", short: "Stop jobs: they detect no more", closes: true},
 	{name: "fire", op: control.OpFire, done: "fired", short: "Make an event by hand"},
 	{name: "priority", op: control.OpPriority, done: "priority of", short: "Change the priority of jobs, and of what waits of them", value: "LEVEL", set: setPriority},
 	{name: "filter", op: control.OpFilter, done: "filter of", short: "Change which events jobs are told of: an expression, '' for all", value: "EXPRESSION", set: setFilter},
@@ -39,26 +39,24 @@ var jobVerbs = []jobVerb{
 
 func (p *program) jobVerb(v jobVerb) *cobra.Command {
 	var s selection
+	var closes bool
 	c := &cobra.Command{
 		Use:   strings.TrimRight(v.name+" "+v.value, " ") + " SELECTOR...",
 		Short: v.short,
 		RunE: p.verb(func(c *cobra.Command, args []string) error {
-			if err := refuseLater(c, v.later); err != nil {
-				return err
-			}
 			req, err := v.request(&s, args)
 			if err != nil {
 				return err
 			}
+			req.Close = closes
 			return show(c.Context(), p, req, func(jobs []control.Touched) error { return p.printTouched(v.done, jobs) })
 		}),
 	}
 	if v.alias != "" {
 		c.Aliases = []string{v.alias}
 	}
-	for _, name := range v.later {
-		c.Flags().Bool(name, false, "")
-		_ = c.Flags().MarkHidden(name) // fails only for a flag that is not there
+	if v.closes {
+		c.Flags().BoolVar(&closes, "close", false, "close their sockets, too: clients are refused, and do not wait")
 	}
 	return s.flag(c, "all jobs")
 }

@@ -32,7 +32,7 @@ func TestUsageErrors(t *testing.T) {
 		{"emit a/b --data x --file y", "if any flags in the group [data file] are set none of the others can be"},
 		{"ctl start", "start: want a selector (app/event, a pattern like app/*, an id like 12:7) or --all"},
 		{"ctl stop --all a/b", "stop: want --all or a selection, not both"},
-		{"ctl stop --close a/b", "stop --close: not supported yet"},
+		{"ctl start --close a/b", "unknown flag: --close"},
 		{"ctl fire shop", `parse selector "shop"`},
 		{"ctl dead show 1 2", "accepts 1 arg(s), received 2"},
 		{"ctl dead show a/b", "dead show: want the id of a dead letter"},
