@@ -75,6 +75,16 @@ func (d *desk) Trouble(_ aem.JobID, err error) { d.troubles = append(d.troubles,
 // newDesk gives a source of the type; what it detected is closed with the test.
 func newDesk(t *testing.T, typ string) (*desk, Source) {
 	t.Helper()
+	row, ok := TypeNamed(typ)
+	if !ok {
+		t.Fatalf("there is no type %s", typ)
+	}
+	return deskOf(t, row)
+}
+
+// deskOf is newDesk for a type that need not be in the table.
+func deskOf(t *testing.T, typ Type) (*desk, Source) {
+	t.Helper()
 	poller, err := NewPoller()
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +96,7 @@ func newDesk(t *testing.T, typ string) (*desk, Source) {
 	if _, err = poller.Add(d.bell, sys.EPOLLIN, WatcherFunc(d.calls)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(typ, Env{Poller: poller, Alarms: &d.alarms, Sink: d, Log: slog.New(slog.DiscardHandler), Post: d.post})
+	s, err := typ.open(Env{Poller: poller, Alarms: &d.alarms, Sink: d, Log: slog.New(slog.DiscardHandler), Post: d.post})
 	if err != nil {
 		t.Fatal(err)
 	}
