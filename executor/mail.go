@@ -260,21 +260,25 @@ func (p *process) Copied(err error) {
 	p.crew.fill() // a capsule is used now: the next one is made while this one works
 }
 
-// Stuck gives up a process that holds one of our threads in a copy, and gives its app no direct copies until the
-// thread is back.
+// Held gives its app no direct copies while the copy holds one of our threads.
+func (p *process) Held() {
+	p.held = true
+	p.crew.work.Quarantine++
+}
+
+// Stuck gives up a process whose copy goes on holding a thread.
 func (p *process) Stuck() {
-	p.stuck = true
 	for _, f := range p.flights {
 		f.a.Event.Pinned = true
 	}
-	p.crew.work.Quarantine++
 	p.lie(errors.New("a copy into its memory did not return: a page of its arena never comes"))
 }
 
 // Freed ends a copy: from here on the process may be reaped.
 func (p *process) Freed() {
 	p.copying = nil
-	if p.stuck {
+	if p.held {
+		p.held = false
 		p.crew.work.Quarantine--
 		p.crew.pool.loop.Wake(p.crew.pool)
 	}

@@ -48,7 +48,7 @@ type process struct {
 	inner   int                     // its number as it sees it itself
 	mailbox *directcopy.Mailbox     // nil unless direct
 	copying *directcopy.Reservation // while a copy is under way: not to be reaped
-	stuck   bool                    // that copy did not return
+	held    bool                    // that copy holds a thread of ours
 	zombie  bool                    // it ended during a copy
 	watches [3]source.Watch         // pidfd, channel, answers
 

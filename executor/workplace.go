@@ -69,8 +69,9 @@ func (w *Workplace) roomFor(n int) error {
 
 // Copier makes the copies into handlers' memory, so that one that never returns stops nobody else.
 type Copier interface {
-	// Copy copies r into process pid and ends in o.Copied; if the copy sticks, in o.Stuck and, should it ever return,
-	// in o.Freed: all of them on the loop. The caller does nothing after it has called Copy.
+	// Copy copies r into process pid and ends in o.Copied. If the copy takes long, o.Held comes first; if it sticks,
+	// o.Stuck and, should it ever return, o.Freed instead: all of them on the loop. The caller does nothing after it has
+	// called Copy.
 	Copy(r *directcopy.Reservation, pid int, o CopyOwner)
 }
 
@@ -78,6 +79,7 @@ type Copier interface {
 // its number only.
 type CopyOwner interface {
 	Copied(err error)
+	Held()
 	Stuck()
 	Freed()
 }

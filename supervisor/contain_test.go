@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,8 +91,7 @@ func TestStuckCopyStopsNobodyElse(t *testing.T) {
 	aemtest.Require(t, aemtest.Root) // for a userfaultfd that holds kernel threads too
 	for name, size := range map[string]int{"on the loop": inlineBytes / 4, "on a thread of its own": 2 * inlineBytes} {
 		t.Run(name, func(t *testing.T) {
-			sticky := role(t, "sticky")
-			sticky.Retries, sticky.Timeout = 0, 0
+			sticky, release := stickyHandler(t)
 			r := startRun(t, nil, topicApp(sticky), testApp("good", []executor.Spec{role(t, "done")}, event("t", source.Topic{Name: "good/t"}, "h")))
 			r.emit("good/t", "")
 			r.ask(func() { r.publish("a/t", make([]byte, size)) })
@@ -112,12 +112,52 @@ func TestStuckCopyStopsNobodyElse(t *testing.T) {
 			if len(letters) != 1 || letters[0].Reason != aem.ReasonChannel || !strings.Contains(letters[0].Failure, "did not return") {
 				t.Errorf("report %+v", letters[0])
 			}
-			// The accomplice ends after two seconds, and with it the userfaultfd: the thread comes back.
+			release()
 			for r.watch.parked.Load() != 0 {
 				if time.Now().After(deadline) {
 					t.Fatal("the parked thread did not come back")
 				}
 				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+}
+
+// stickyHandler is a handler into whose memory no copy returns until it is released, which frees the thread.
+func stickyHandler(t *testing.T) (_ executor.Spec, release func()) {
+	file := t.TempDir() + "/release"
+	h := role(t, "sticky")
+	h.Env[stickyVariable] = file
+	h.Retries, h.Timeout = 0, 0
+	release = func() {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(release)
+	return h, release
+}
+
+// TestCopyThatSleepsForAWhileIsNoFailure: on a busy machine a copy may wait for the lock of an address space.
+func TestCopyThatSleepsForAWhileIsNoFailure(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	for name, size := range map[string]int{"on the loop": inlineBytes / 4, "on a thread of its own": 2 * inlineBytes} {
+		t.Run(name, func(t *testing.T) {
+			sticky, release := stickyHandler(t)
+			r := startRun(t, nil, topicApp(sticky))
+			r.ask(func() {
+				r.watch.looks = math.MaxInt
+				r.publish("a/t", make([]byte, size))
+			})
+			for deadline := time.Now().Add(patience); r.watch.parked.Load() == 0; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("no thread is held")
+				}
+			}
+			release()
+			r.until("a/t", "done", func(c aem.Counts) bool { return c.Done+c.Failed == 1 })
+			if c, held := r.counts("a/t"), r.watch.parked.Load(); c.Done != 1 || held != 0 {
+				t.Errorf("books %+v, %d threads held", c, held)
 			}
 		})
 	}

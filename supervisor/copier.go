@@ -15,17 +15,20 @@ import (
 // A copy into a handler's memory can park the thread that makes it: a page of the arena may belong to a file system or
 // a userfaultfd that never answers, and then no signal frees the writer. So:
 //
-//   - Small copies are made on the loop. The watchdog sees one that lasts stuckAfter, takes the loop away from its
+//   - Small copies are made on the loop. The watchdog sees one that lasts heldAfter, takes the loop away from its
 //     thread and starts another thread on the same state, which a copy leaves whole because it is the last thing that
 //     step 4 does. The parked thread finds that it has lost the loop, and ends, if the copy ever returns.
 //   - Large copies are made on a thread of the app's own, a megabyte at a time; the loop sees that one makes no headway.
 //
-// A thread that only waits for its turn on a busy machine is let be: it is not asleep. Else the process is ended, the app
-// is given no direct copies while it holds a thread of ours, and the threads that may be held at once are bounded.
+// A thread that only waits for its turn on a busy machine is let be: it is not asleep. While one is, its app is given no
+// direct copies. A copy may sleep for a while and be well, for the lock of an address space or for memory; the process of
+// one that sleeps through stuckAfter is ended. The threads that may be held at once are bounded.
 const (
 	inlineBytes = 64 << 10              // larger copies take the app's thread
-	stuckAfter  = 50 * time.Millisecond // and no page came
-	maxParked   = 16                    // threads; beyond it the loop itself waits, and says so
+	heldAfter   = 50 * time.Millisecond // and no page came
+	stuckAfter  = time.Second
+	stuckLooks  = int(stuckAfter / heldAfter)
+	maxParked   = 16 // threads; beyond it the loop itself waits, and says so
 )
 
 // copier makes the copies for one app.
@@ -43,56 +46,83 @@ func (c *copier) Copy(r *directcopy.Reservation, pid int, o executor.CopyOwner) 
 	w.enter(o)
 	err := r.Copy(pid)
 	if !w.leave() {
-		w.parked.Add(-1)
-		c.s.Post(o.Freed)
+		c.s.Post(func() { w.left[o].returned(err) })
 		runtime.Goexit() // the loop goes on without this thread
 	}
 	o.Copied(err)
 }
 
 // copyElsewhere makes a large copy on a goroutine of its own, one for each copy: next to a copy that long, starting it
-// costs nothing. The loop looks whether it makes headway.
+// costs nothing.
 func (c *copier) copyElsewhere(r *directcopy.Reservation, pid int, o executor.CopyOwner) {
-	var chunks, tid atomic.Int64
-	var alarm timing.Alarm
-	stuck := false
+	l := &longCopy{s: c.s, owner: o}
 	go func() {
 		runtime.LockOSThread() // so that the loop can look at the thread
 		defer runtime.UnlockOSThread()
-		tid.Store(int64(sys.Gettid()))
-		err := copyChunks(r, pid, &chunks)
-		c.s.Post(func() {
-			alarm.Stop()
-			if stuck {
-				c.s.watch.parked.Add(-1)
-				o.Freed()
-				return
-			}
-			o.Copied(err)
-		})
+		l.tid.Store(int64(sys.Gettid()))
+		err := l.copy(r, pid)
+		c.s.Post(func() { l.returned(err) })
 	}()
-	last := int64(-1)
-	var look func()
-	look = func() {
-		if now := chunks.Load(); now != last || tid.Load() == 0 || !sys.Sleeps(int(tid.Load())) {
-			last = now
-			c.s.alarms.After(&alarm, stuckAfter, look)
-			return
-		}
-		stuck = true
-		c.s.watch.parked.Add(1)
-		o.Stuck()
-	}
-	look()
+	c.s.alarms.After(&l.alarm, heldAfter, l.look)
 }
 
-func copyChunks(r *directcopy.Reservation, pid int, chunks *atomic.Int64) error {
+// longCopy is a copy that the loop does not wait for. All but tid and chunks is the loop's.
+type longCopy struct {
+	s      *Supervisor
+	owner  executor.CopyOwner
+	tid    atomic.Int64 // of the thread that makes it; 0: not begun
+	chunks atomic.Int64 // that it has made
+	alarm  timing.Alarm
+	seen   int64 // of chunks, at the last look
+	asleep int   // looks in a row that found the thread asleep, and no headway
+	held   bool  // the owner was told that it holds a thread
+	stuck  bool  // and that it was given up
+}
+
+func (l *longCopy) copy(r *directcopy.Reservation, pid int) error {
 	for {
 		done, err := r.CopyChunk(pid)
 		if done || err != nil {
 			return err
 		}
-		chunks.Add(1)
+		l.chunks.Add(1)
+	}
+}
+
+// look is there again and again, as long as the copy is not given up.
+func (l *longCopy) look() {
+	now, tid := l.chunks.Load(), int(l.tid.Load())
+	if now != l.seen || tid == 0 || !sys.Sleeps(tid) {
+		l.seen, l.asleep = now, 0
+	} else if l.asleep++; l.asleep >= l.s.watch.looks {
+		l.stuck = true
+		l.owner.Stuck()
+		return
+	} else {
+		l.hold()
+	}
+	l.s.alarms.After(&l.alarm, heldAfter, l.look)
+}
+
+func (l *longCopy) hold() {
+	if !l.held {
+		l.held = true
+		l.s.watch.parked.Add(1)
+		l.owner.Held()
+	}
+}
+
+// returned takes the thread back.
+func (l *longCopy) returned(err error) {
+	l.alarm.Stop()
+	delete(l.s.watch.left, l.owner)
+	if l.held {
+		l.s.watch.parked.Add(-1)
+	}
+	if l.stuck {
+		l.owner.Freed()
+	} else {
+		l.owner.Copied(err)
 	}
 }
 
@@ -106,6 +136,10 @@ type watchdog struct {
 	awake  atomic.Bool        // run looks; else it waits for wake
 	wake   chan struct{}
 	parked atomic.Int64
+
+	// The loop's.
+	left  map[executor.CopyOwner]*longCopy // copies that it was taken away from
+	looks int                              // that find a copy asleep until it is given up
 }
 
 // What a copy is at, in the low bits of state.
@@ -143,7 +177,7 @@ func (w *watchdog) run(ctx context.Context) {
 }
 
 func (w *watchdog) look(ctx context.Context) {
-	tick := time.NewTicker(stuckAfter)
+	tick := time.NewTicker(heldAfter)
 	defer tick.Stop()
 	for last := uint64(0); ; {
 		select {
@@ -177,6 +211,11 @@ func (w *watchdog) takeOver(now uint64) {
 	if !w.state.CompareAndSwap(now, now&^copyMask|copyTaken) {
 		return
 	}
-	w.parked.Add(1)
-	go w.s.loop(w.owner.Stuck)
+	l := &longCopy{s: w.s, owner: w.owner, asleep: 1}
+	l.tid.Store(w.tid.Load())
+	go w.s.loop(func() {
+		w.left[l.owner] = l
+		l.hold()
+		w.s.alarms.After(&l.alarm, heldAfter, l.look)
+	})
 }

@@ -57,6 +57,7 @@ func New(o Options) (*Supervisor, error) {
 		lastID: aem.EventID(time.Now().UnixNano()), done: make(chan struct{}),
 	}
 	s.watch.s, s.watch.wake = s, make(chan struct{}, 1)
+	s.watch.left, s.watch.looks = map[executor.CopyOwner]*longCopy{}, stuckLooks
 	s.orphans.s, s.orphans.own = s, map[int]int{}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.close())

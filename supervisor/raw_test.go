@@ -16,6 +16,7 @@ type raw struct {
 	flags    uint32 // of its hello
 	taken    uint32
 	answered uint32
+	up       *os.File // from the last child
 }
 
 // What a handler starts with, and what it says.

@@ -282,7 +282,10 @@ func self(_ context.Context, e *hd.Event) error {
 	return hd.Fail(errors.New("no such line"))
 }
 
-// sticky says hello with an arena whose second page never comes: a userfaultfd holds it, and nobody answers.
+const stickyVariable = "AEM_TEST_STICKY_UNTIL"
+
+// sticky says hello with an arena whose second page does not come until the file exists that the environment names: a
+// userfaultfd holds it, and nobody answers.
 func sticky() {
 	const size = 256 << 10
 	arena := mapped(size, syscall.PROT_READ|syscall.PROT_WRITE)
@@ -303,13 +306,16 @@ func sticky() {
 		panic(errno)
 	}
 	// An accomplice keeps the userfaultfd: then the end of this process does not free the writer.
-	accomplice := exec.Command("/bin/sleep", "2")
+	accomplice := exec.Command("/bin/sh", "-c", `until test -e "$0"; do sleep 0.05; done`, os.Getenv(stickyVariable))
 	accomplice.ExtraFiles = []*os.File{os.NewFile(uffd, "uffd")}
 	accomplice.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	must(accomplice.Start())
+	accomplice.ExtraFiles[0].Close()
 	r := newRaw(page)
 	r.arena = arena
 	r.ready(1)
+	n, _ := r.take()
+	r.answer(n, 1)
 	time.Sleep(time.Hour)
 }
 

@@ -44,8 +44,19 @@ func (r *raw) kid(what string, number uint32) *exec.Cmd {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	must(cmd.Start())
 	up.Close()
-	there.Read(make([]byte, 1)) // it runs
+	r.up = there
+	r.hear() // it runs
 	return cmd
+}
+
+// hear waits for a byte of the last child.
+func (r *raw) hear() { r.up.Read(make([]byte, 1)) }
+
+// bearing is born, and tells its zygote so.
+func bearing(r *raw, n uint32) {
+	r.send(rawBorn, n, nil)
+	syscall.Write(upFD, []byte("!"))
+	forever()
 }
 
 // done is the answer of a child that did it.
@@ -84,7 +95,7 @@ func playKid() {
 
 var kids = map[string]func(r *raw, number uint32){
 	"honest":   func(r *raw, n uint32) { r.send(rawBorn, n, nil); r.done(n) },
-	"born":     func(r *raw, n uint32) { r.send(rawBorn, n, nil); forever() },
+	"born":     bearing,
 	"quits":    func(r *raw, n uint32) { r.send(rawBorn, n, nil) },
 	"twice":    func(r *raw, n uint32) { r.send(rawBorn, n, nil); r.send(rawBorn, n, nil); forever() },
 	"parent":   func(r *raw, n uint32) { r.kid("escapes", n); forever() },
@@ -130,7 +141,7 @@ var zygoteLies = map[string]func(r *raw){
 	"answers": func(r *raw) {
 		n := egg(r)
 		r.kid("born", n)
-		time.Sleep(50 * time.Millisecond)
+		r.hear()
 		r.done(n)
 		forever()
 	},

@@ -36,7 +36,7 @@ var tested = []tests{
 
 // contained are the supervisor's tests of what it has the kernel do: limits, confinement, copies, and lives of processes.
 const contained = "^Test(EventsLargerThan|DeathAtGrowth|HandlerOfRoot|Confinement|NamespacesAre|OOMThat|OwnSignals|LimitsContain|Trap|" +
-	"StuckCopy|FrozenApp|KilledHandlers|AnotherUser|DeadFileSystem|KernelsLimit|HandlerOfALimits|NoRoomForAProcess|LiarsAsZygotes|" +
+	"StuckCopy|FrozenApp|KilledHandlers|CopyThatSleeps|AnotherUser|DeadFileSystem|KernelsLimit|HandlerOfALimits|NoRoomForAProcess|LiarsAsZygotes|" +
 	"ProcessesAreNever|LogOnly|HellosThatAreRefused|Zygote|ChildIsBorn|EchoThrough|FateOfEachEnd|SpawnFailure|UsageOfAnApp|" +
 	"ReadySocket|DirectCopy|Pressure)"
 
