@@ -109,7 +109,9 @@ func (w *Watcher) known(pid int) *process {
 	if p := w.processes[pid]; p != nil && p.began == s.began {
 		return p
 	}
-	return &process{pid: pid, began: s.began, comm: s.comm, exe: readExe(pid), cgroups: readCgroups(pid)}
+	return &process{
+		pid: pid, began: s.began, comm: s.comm, readAt: sys.Monotonic(), exe: readExe(pid), cgroups: readCgroups(pid),
+	}
 }
 
 // scan looks for the processes that a view of many wants.
@@ -160,7 +162,7 @@ func (w *Watcher) follow(r record) {
 			w.forked(r)
 		}
 	case sys.PROC_EVENT_EXEC:
-		w.executed(r.pid)
+		w.executed(r.pid, r.time)
 	case sys.PROC_EVENT_EXIT:
 		w.exited(r)
 	}
@@ -182,8 +184,9 @@ func (w *Watcher) forked(r record) {
 	w.choose(p)
 }
 
-// executed reads anew what a process runs. One that is over already runs nothing that anybody could know.
-func (w *Watcher) executed(pid int) {
+// executed reads anew what a process runs, if it was not read since. One that is over already runs nothing that anybody
+// could know.
+func (w *Watcher) executed(pid int, at int64) {
 	p := w.processes[pid]
 	if p == nil {
 		if !w.watchesMany() {
@@ -194,13 +197,22 @@ func (w *Watcher) executed(pid int) {
 		}
 	}
 	p.first, p.last, p.firstOver = 0, 0, false // its other threads are gone, and one of them has its number now
-	if p.exe = readExe(pid); p.exe != "" {
-		p.cgroups = readCgroups(pid)
-		if s, err := readState(pid); err == nil {
-			p.comm = s.comm
-		}
+	if at > p.readAt {
+		p.reread()
 	}
 	w.choose(p)
+}
+
+// reread reads anew what p runs.
+func (p *process) reread() {
+	p.readAt = sys.Monotonic()
+	if p.exe = readExe(p.pid); p.exe == "" {
+		return
+	}
+	p.cgroups = readCgroups(p.pid)
+	if s, err := readState(p.pid); err == nil {
+		p.comm = s.comm
+	}
 }
 
 func (w *Watcher) watchesMany() bool {
@@ -370,7 +382,7 @@ func (w *Watcher) lost() {
 		case s.over():
 			w.gone(p, Exit{How: Unknown, Code: -1})
 		default:
-			w.executed(p.pid)
+			w.executed(p.pid, sys.Monotonic())
 		}
 	}
 	for _, v := range w.views {

@@ -12,8 +12,7 @@ import (
 // message is an event as the kernel sends it.
 func message(what uint32, words ...uint32) []byte {
 	ne := binary.NativeEndian
-	event := ne.AppendUint32(nil, what)
-	event = append(event, make([]byte, sys.SizeofProcEvent-4)...)
+	event := ne.AppendUint64(ne.AppendUint32(ne.AppendUint32(nil, what), 1), 77)
 	for _, w := range words {
 		event = ne.AppendUint32(event, w)
 	}
@@ -28,11 +27,11 @@ func TestRecords(t *testing.T) {
 		message []byte
 		want    record
 	}{
-		{message(sys.PROC_EVENT_NONE, 1), record{status: 1}},
-		{message(sys.PROC_EVENT_FORK, 10, 11, 12, 13), record{what: sys.PROC_EVENT_FORK, parent: 11, thread: 12, pid: 13}},
-		{message(sys.PROC_EVENT_EXEC, 20, 21), record{what: sys.PROC_EVENT_EXEC, thread: 20, pid: 21}},
-		{message(sys.PROC_EVENT_EXIT, 30, 31, 0x900, 17), record{what: sys.PROC_EVENT_EXIT, thread: 30, pid: 31, status: 0x900}},
-		{message(0x200, 1, 2), record{what: 0x200}}, // of no interest
+		{message(sys.PROC_EVENT_NONE, 1), record{time: 77, status: 1}},
+		{message(sys.PROC_EVENT_FORK, 10, 11, 12, 13), record{time: 77, what: sys.PROC_EVENT_FORK, parent: 11, thread: 12, pid: 13}},
+		{message(sys.PROC_EVENT_EXEC, 20, 21), record{time: 77, what: sys.PROC_EVENT_EXEC, thread: 20, pid: 21}},
+		{message(sys.PROC_EVENT_EXIT, 30, 31, 0x900, 17), record{time: 77, what: sys.PROC_EVENT_EXIT, thread: 30, pid: 31, status: 0x900}},
+		{message(0x200, 1, 2), record{time: 77, what: 0x200}}, // of no interest
 	} {
 		if r, rest, err := cutRecord(c.message); err != nil || r != c.want || len(rest) != 0 {
 			t.Errorf("%+v, %d left, %v; want %+v", r, len(rest), err, c.want)

@@ -444,6 +444,33 @@ func TestLostEventsAreLookedFor_R093_R224(t *testing.T) {
 	}
 }
 
+// TestProcessKnownBeforeItsExecIsHeardOf: that it began to run its program is heard when it is over and nobody can read any
+// more what it was.
+func TestProcessKnownBeforeItsExecIsHeardOf_R224(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	e := watcher(t, true)
+	path := programAt(t)
+	e.Watch(1, Spec{Exe: path})
+	e.Wait()
+	began, started, seen, ended := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	e.Ask(func() {
+		close(began)
+		<-started
+		e.scan(e.views[1])
+		close(seen)
+		<-ended
+	})
+	<-began
+	p := start(t, path, "-c", "read x; exit 3")
+	close(started)
+	<-seen
+	p.end()
+	close(ended)
+	if got := e.next(); got.Code != 3 || got.View != 1 || got.Exe != path {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestAbsentProcess_R224(t *testing.T) {
 	each(t, func(t *testing.T, e *ears) {
 		e.Watch(1, Spec{PID: 1<<22 + 1})

@@ -10,6 +10,7 @@ import (
 // record is one event of a process, as the connector tells it.
 type record struct {
 	what   uint32 // sys.PROC_EVENT_*
+	time   int64  // by CLOCK_MONOTONIC, in nanoseconds
 	pid    int    // the process; of a fork the child
 	thread int    // the thread of it; the first one has the number of the process
 	parent int    // of a fork
@@ -40,6 +41,7 @@ func cutRecord(b []byte) (r record, rest []byte, err error) {
 		}
 		return ne.Uint32(event[at:])
 	}
+	r.time = int64(ne.Uint64(event[8:])) // behind what and a processor
 	switch r.what = ne.Uint32(event); r.what {
 	case sys.PROC_EVENT_NONE:
 		r.status = word(0)

@@ -52,6 +52,7 @@ type view struct {
 type process struct {
 	pid       int
 	began     uint64
+	readAt    int64 // CLOCK_MONOTONIC, before what follows was read
 	exe, comm string
 	cgroups   []string
 	views     []*view
