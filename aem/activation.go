@@ -17,4 +17,8 @@ type Activation struct {
 	Expires   int64         // not run after this; 0: never too late
 	Activated int64
 	Started   int64 // of the attempt
+
+	// Interrupted is how its last attempt ended, whose process did not live to run its destructor. It is what another
+	// process is given the activation for, before anything else becomes of it; nil: nothing of the kind.
+	Interrupted *Completion
 }

@@ -52,6 +52,7 @@ type Completion struct {
 	Reply   []byte        // of a handler that did it: what it has to say to who asked
 	Hangup  bool          // and that the connection is to be closed behind it
 	Unfit   bool          // no process can be given the event as it is, or not now
+	Undone  bool          // its process ended in the middle of it, and its program has a destructor for that
 	Err     string        // the handler's own words, or the step that failed
 	Stderr  string        // the last of what the process wrote there
 }

@@ -25,6 +25,7 @@ type Block struct {
 	ID, Job                  uint64
 	Time, Deadline           int64 // ns of CLOCK_REALTIME; a zero Deadline is none
 	Attempt, Count, Priority uint32
+	Interrupted              bool // the attempt ended with its process: its destructor is to be run, and no more
 	Facts                    []Fact
 	Data                     []byte
 }
@@ -57,6 +58,16 @@ func (b *Block) check() error {
 	return nil
 }
 
+// blockInterrupted is a flag of blocks.
+const blockInterrupted = 1 << 0
+
+func (b *Block) flags() uint32 {
+	if b.Interrupted {
+		return blockInterrupted
+	}
+	return 0
+}
+
 // appendHead appends header and facts, up to where the data begins.
 func (b *Block) appendHead(dst []byte, number uint64) []byte {
 	le, start := binary.LittleEndian, len(dst)
@@ -71,7 +82,7 @@ func (b *Block) appendHead(dst []byte, number uint64) []byte {
 	dst = le.AppendUint32(dst, b.Attempt)
 	dst = le.AppendUint32(dst, b.Count)
 	dst = le.AppendUint32(dst, b.Priority)
-	dst = le.AppendUint32(dst, 0) // flags
+	dst = le.AppendUint32(dst, b.flags())
 	dst = le.AppendUint32(dst, uint32(len(b.Facts)))
 	dst = le.AppendUint32(dst, uint32(b.factsSize()))
 	dst = le.AppendUint64(dst, uint64(b.headSize()))

@@ -11,7 +11,7 @@ func FuzzBlock(f *testing.F) {
 	f.Add("peer", "127.0.0.1:7", []byte("data"), uint64(1)<<63, int64(-1))
 	f.Add("", "", []byte(nil), uint64(0), int64(0))
 	f.Fuzz(func(t *testing.T, name, value string, data []byte, id uint64, at int64) {
-		b := Block{ID: id, Job: ^id, Time: at, Deadline: -at, Attempt: 1, Count: 2, Priority: 31, Data: data,
+		b := Block{ID: id, Job: ^id, Time: at, Deadline: -at, Attempt: 1, Count: 2, Priority: 31, Interrupted: id == 0, Data: data,
 			Facts: []Fact{{"first", "1"}, {name, value}, {"last", ""}}}
 		if b.check() != nil {
 			return
@@ -24,7 +24,7 @@ func FuzzBlock(f *testing.F) {
 		e, err := decode(raw)
 		check(t, err)
 		if e.Number != 9 || e.ID != b.ID || e.Job != b.Job || e.Time != b.Time || e.Deadline != b.Deadline ||
-			e.Attempt != 1 || e.Count != 2 || e.Priority != 31 || !bytes.Equal(e.Data, data) {
+			e.Attempt != 1 || e.Count != 2 || e.Priority != 31 || e.Interrupted != b.Interrupted || !bytes.Equal(e.Data, data) {
 			t.Errorf("read %+v of %+v", e, b)
 		}
 		want := value

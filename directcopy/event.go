@@ -14,6 +14,7 @@ type Event struct {
 	Attempt, Count, Priority uint32
 	FD                       int // the descriptor that came with it, its taker's to close; -1 without one
 	Data                     []byte
+	Interrupted              bool // the attempt ended with its process: its destructor is to be run, and no more
 
 	facts []byte // checked: whole facts, one after the other
 }
@@ -49,6 +50,8 @@ func decode(b []byte) (e Event, err error) {
 		FD:       -1,
 		Data:     b[dataOffset : dataOffset+dataSize : dataOffset+dataSize],
 		facts:    b[headerSize : headerSize+factsSize],
+
+		Interrupted: le.Uint32(b[68:])&blockInterrupted != 0,
 	}
 	rest := e.facts
 	for range factCount {

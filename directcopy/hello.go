@@ -113,7 +113,7 @@ func (m *Mailbox) judgeFlags() error {
 	if m.zygote != nil {
 		want |= flagZygote
 	}
-	switch got := m.hello.Flags; {
+	switch got := m.hello.Flags &^ flagDestruct; { // which is the program's to say
 	case want&^got&flagAppAlloc != 0:
 		return errors.New("read hello: the handler brings no allocator, and was asked to say where events land")
 	case want&^got&flagFiltered != 0:
@@ -121,7 +121,7 @@ func (m *Mailbox) judgeFlags() error {
 	case want&^got&flagZygote != 0:
 		return errors.New("read hello: the program does not fork for its events: its SDK knows nothing of life = \"zygote\"")
 	case got != want:
-		return fmt.Errorf("read hello: flags %#x, asked for were %#x", got, want)
+		return fmt.Errorf("read hello: flags %#x, asked for were %#x", m.hello.Flags, want)
 	}
 	return nil
 }

@@ -135,6 +135,9 @@ func (b *Inbox) Hello(inFlight int) error {
 	return fmt.Errorf("say hello: got %v", msg.kind)
 }
 
+// Destructs has hellos say that the program has a destructor.
+func (b *Inbox) Destructs() { b.flags |= flagDestruct }
+
 // address is where the arena begins.
 func (b *Inbox) address() uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b.arena)))) }
 

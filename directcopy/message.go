@@ -107,7 +107,11 @@ const (
 	flagZygote   = 1 << 0 // the handler forks for each event
 	flagAppAlloc = 1 << 1 // the handler says where each event lands
 	flagFiltered = 1 << 2 // it has installed the second filter on all of its threads
+	flagDestruct = 1 << 3 // its program has a destructor: it takes events that another process was interrupted in
 )
+
+// Destructs reports whether the program has a destructor.
+func (h Hello) Destructs() bool { return h.Flags&flagDestruct != 0 }
 
 func (h Hello) append(dst []byte) []byte {
 	le := binary.LittleEndian

@@ -232,6 +232,7 @@ func TestLiarsFlags(t *testing.T) {
 		{true, 0, "brings no allocator"},
 		{false, flagAppAlloc, "flags 0x2, asked for were 0x0"},
 		{true, flagAppAlloc | 1<<31, "flags 0x80000002, asked for were 0x2"},
+		{true, flagAppAlloc | flagDestruct | 1<<30, "flags 0x4000000a, asked for were 0x2"},
 	} {
 		m, b := unproved(t, Options{ArenaSize: 1 << 16, AppAlloc: test.app})
 		check(t, b.send(kindHello, 0, Hello{ArenaAddr: b.address(), ArenaSize: 1 << 16, InFlight: 1, Flags: test.flags}.append(nil)))

@@ -51,7 +51,7 @@ func (p *process) exited(uint32) {
 	c.forget(p)
 	if bound != nil { // it was made for this one, and ended before it had it
 		c.busy--
-		p.fail(bound, e, stderr)
+		p.fail(bound, e, stderr, false)
 	}
 	for i, f := range flights {
 		e.connection = f.connection
@@ -154,17 +154,20 @@ func (p *process) fate(exit sys.Exit) ending {
 
 // failFlight completes what the process had and did not answer.
 func (p *process) failFlight(f flight, i int, e ending, stderr string) {
-	if p.mailbox != nil && !f.connection && i > 0 && f.number >= p.taken {
+	began := p.mailbox == nil || f.number < p.taken
+	if !began && !f.connection && i > 0 {
 		p.crew.pool.complete(f.a, aem.Completion{Outcome: aem.Returned, Exit: -1}) // it never took this one
 		return
 	}
-	p.fail(f.a, e, stderr)
+	p.fail(f.a, e, stderr, began)
 }
 
-func (p *process) fail(a *aem.Activation, e ending, stderr string) {
+// fail completes an attempt that the process's end was the end of, and that its handler had begun or not.
+func (p *process) fail(a *aem.Activation, e ending, stderr string, began bool) {
 	c := p.crew
 	completion := c.pool.spec.judge(e)
 	completion.Stderr = stderr
+	completion.Undone = began && completion.Outcome != aem.Returned && p.destructs()
 	switch completion.Outcome {
 	case aem.Done:
 		completion.Stderr = ""

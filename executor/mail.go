@@ -112,6 +112,10 @@ func (p *process) room() int {
 // for, as they were. The copy is the last thing done here, see Pool.Run.
 func (p *process) give(batch []*aem.Activation) {
 	c := p.crew
+	if a := batch[0]; a.Interrupted != nil && !p.destructs() {
+		p.refuse(a, errNoDestructor)
+		return
+	}
 	if c.pool.spec.Alloc == AppAlloc {
 		p.ask(batch)
 		return
@@ -144,6 +148,17 @@ func (p *process) give(batch []*aem.Activation) {
 		c.unrest(p)
 	}
 	p.copy(r)
+}
+
+// errNoDestructor is of a program that was another one when it was interrupted.
+var errNoDestructor = errors.New("the program has no destructor any more")
+
+// destructs reports whether the program has a destructor, by its hello.
+func (p *process) destructs() bool {
+	if p.zygote != nil {
+		p = p.zygote
+	}
+	return p.mailbox != nil && p.mailbox.Hello().Destructs()
 }
 
 // copy makes the copy of what the process has been given a place for.
@@ -224,12 +239,15 @@ func (c *processes) blocks(batch []*aem.Activation) []directcopy.Block {
 			c.factBuf.add(&e.Facts[i])
 		}
 		attempt := a.Attempt
-		if a.Started == 0 {
+		if a.Interrupted != nil {
+			c.factBuf.facts = append(c.factBuf.facts, directcopy.Fact{Name: "interrupted", Value: string(a.Interrupted.Reason)})
+		} else if a.Started == 0 {
 			attempt++ // it is counted when there is room for it
 		}
 		c.blockBuf = append(c.blockBuf, directcopy.Block{
 			ID: uint64(e.ID), Job: uint64(a.Job), Time: e.Time.UnixNano(), Deadline: c.pool.deadline(a),
 			Attempt: attempt, Count: e.Count, Priority: uint32(a.Priority), Data: e.Data, Facts: c.factBuf.facts[first:],
+			Interrupted: a.Interrupted != nil,
 		})
 	}
 	return c.blockBuf

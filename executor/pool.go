@@ -157,7 +157,9 @@ func (p *Pool) Run(until Mark) { p.crew.run(until) }
 
 // start counts the attempt, before its handler can do anything.
 func (p *Pool) start(a *aem.Activation) {
-	a.Attempt++
+	if a.Interrupted == nil {
+		a.Attempt++
+	}
 	a.Started = now()
 	p.loop.Started(a)
 }
@@ -191,7 +193,7 @@ func (p *Pool) complete(a *aem.Activation, c aem.Completion) { p.completeAt(now(
 // completeAt is complete for who has just looked at the clock.
 func (p *Pool) completeAt(end int64, a *aem.Activation, c aem.Completion) {
 	c.After = time.Duration(end - a.Started)
-	if c.Outcome == aem.Returned {
+	if c.Outcome == aem.Returned && a.Interrupted == nil {
 		a.Attempt--
 	}
 	p.ended = c

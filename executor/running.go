@@ -100,7 +100,7 @@ func (c *processes) run(until Mark) {
 		return
 	}
 	c.batch = append(c.batch[:0], a)
-	together := func(a *aem.Activation) bool { return a.Event.FD < 0 || p.brood != nil }
+	together := func(a *aem.Activation) bool { return (a.Event.FD < 0 || p.brood != nil) && a.Interrupted == nil }
 	room := min(p.room(), c.places())
 	if until.Left > 0 {
 		room = min(room, until.Left)

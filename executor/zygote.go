@@ -259,7 +259,7 @@ func (p *process) pass(e ending) {
 	if a := p.bound; a != nil { // its arena was to grow for it
 		p.bound = nil
 		c.busy--
-		p.fail(a, e, b.stderr)
+		p.fail(a, e, b.stderr, false)
 	}
 	for _, f := range slices.Clone(p.flights) {
 		if f.number >= taken {
@@ -290,8 +290,8 @@ func (p *process) barren() {
 		p.unseat(f.seat)
 		p.crew.busy--
 		e := p.brood.how
-		e.connection = f.a.Event.FD >= 0 // a child may have had it
-		p.fail(f.a, e, p.brood.stderr)
+		e.connection = f.a.Event.FD >= 0      // a child may have had it
+		p.fail(f.a, e, p.brood.stderr, false) // a child says that it is there before it begins
 	}
 	p.passOn()
 }

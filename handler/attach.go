@@ -22,12 +22,13 @@ import (
 // its events, in Dispatch or Keepalive, and closes it; the other methods may be called from anywhere, its handlers among
 // them.
 type Agent struct {
-	inbox *directcopy.Inbox
-	given control.Attached
-	poll  int // epoll instance: the inbox's waiter and the bell
-	bell  int // eventfd that wakes Keepalive
-	event Event
-	over  bool
+	inbox  *directcopy.Inbox
+	given  control.Attached
+	poll   int // epoll instance: the inbox's waiter and the bell
+	bell   int // eventfd that wakes Keepalive
+	event  Event
+	over   bool
+	around around
 
 	signals chan os.Signal // as they come
 	arrived chan os.Signal // the one that ends Keepalive, or the next one
@@ -64,7 +65,7 @@ func Attach(ctx context.Context, app string, opts ...Option) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{client: client, handlers: map[aem.JobID]Func{}, poll: -1, bell: -1,
+	a := &Agent{client: client, handlers: map[aem.JobID]Func{}, poll: -1, bell: -1, around: o.around,
 		signals: make(chan os.Signal, keptSignals), arrived: make(chan os.Signal, 1)}
 	runtime.LockOSThread()
 	if err = a.open(ctx, req, &o); err != nil {
@@ -170,7 +171,7 @@ func (a *Agent) handler(id aem.JobID) Func {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if f := a.handlers[id]; f != nil {
-		return f
+		return a.around.call(f)
 	}
 	return func(context.Context, *Event) error {
 		return Fail(fmt.Errorf("job %v has no handler in this program", id))

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -25,6 +26,10 @@ type Event struct {
 	Time     time.Time // when it was detected
 	Data     []byte
 
+	// Interrupted is for a destructor, see Around: "" when the function returned, else how the process ended that had the
+	// event, in the word that the log has for it, as "signal", "exit", "timeout" or "oom".
+	Interrupted string
+
 	raw   directcopy.Event
 	conn  net.Conn
 	reply []byte
@@ -44,6 +49,9 @@ func (e *Event) fill(raw directcopy.Event) {
 	}
 	e.Attempt, e.Count, e.Priority = int(raw.Attempt), int(raw.Count), aem.Priority(raw.Priority)
 	e.Time, e.Data = time.Unix(0, raw.Time), raw.Data
+	if e.Interrupted = ""; raw.Interrupted {
+		e.Interrupted = cmp.Or(e.Fact("interrupted"), "unknown")
+	}
 }
 
 // Fact is the value of a fact, "" when the event has no such fact. Every event has app, event, handler and type; the

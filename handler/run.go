@@ -32,6 +32,7 @@ type Option func(*options)
 type options struct {
 	inFlight int
 	memory   *Memory
+	around   around
 
 	// Of programs that attach themselves.
 	dir, token string
@@ -110,8 +111,11 @@ func run(f Func, opts []Option) error {
 	if err = confine(inbox); err != nil {
 		return err
 	}
+	if o.around.destruct != nil {
+		inbox.Destructs()
+	}
 	if err = inbox.Hello(o.inFlight); err == nil {
-		err = loop(inbox, f)
+		err = loop(inbox, o.around.call(f))
 	}
 	if err == io.EOF {
 		return nil

@@ -103,7 +103,7 @@ func (s *Supervisor) Started(a *aem.Activation) {
 	j.running += uint64(a.Event.Count)
 	reg := s.jobs.registration(j)
 	a.Timeout = reg.timeout
-	if a.Attempt == 1 {
+	if a.Attempt == 1 && a.Interrupted == nil {
 		reg.app.waits.add(a.Priority, time.Duration(a.Started-a.Activated))
 		s.missed(reg, a, a.Started)
 	}

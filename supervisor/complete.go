@@ -37,6 +37,9 @@ func (s *Supervisor) Completed(p *executor.Pool, a *aem.Activation, c *aem.Compl
 	n := uint64(a.Event.Count)
 	j.running -= n
 	reg := s.jobs.registration(j)
+	if s.destruct(p, j, reg, a, c) {
+		return
+	}
 	again := c.Outcome == aem.Retry && int(a.Attempt) <= p.Spec().Retries
 	switch {
 	case s.phase >= draining && (again || c.Outcome == aem.Returned):

@@ -61,6 +61,7 @@ struct aem_event {
 	uint32_t attempt;    /* 1 is the first */
 	uint32_t count;      /* arrivals in it */
 	uint32_t priority;
+	const char *interrupted; /* for a destructor: struct aem_program */
 	const char *facts; /* for aem_fact */
 	size_t facts_size;
 	struct aem_fate *fate; /* for aem_retry, aem_fail and aem_reply */
@@ -102,6 +103,24 @@ struct aem_memory {
 /* aem_run_in is aem_run_ahead for events that land where m says. */
 static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_memory *m);
 
+/*
+ * All that a program can say of itself. Each attempt at an event is construct, run and destruct, in this order. What is not
+ * AEM_DONE of construct keeps run from being called, and nothing does destruct; the first such is the event's fate. When the
+ * process ends in the middle of an attempt, another process of the same handler calls destruct for it, before the event has
+ * its fate or is tried again: e->interrupted is not NULL then, but how the process ended, in the word that the log has for
+ * it, as "signal", "exit", "timeout" or "oom", and e->fd is -1. That is tried once.
+ */
+struct aem_program {
+	aem_handler *run;
+	aem_handler *construct, *destruct; /* NULL: there is none */
+	void *ctx;                         /* of all three */
+	unsigned ahead;                    /* as aem_run_ahead has it; 0: 1 */
+	struct aem_memory *memory;         /* as aem_run_in has it; NULL: none */
+};
+
+/* aem_run_program is aem_run with all of that. */
+static inline int aem_run_program(const struct aem_program *p);
+
 /* aem_fact is the value of a fact, NULL if the event has no such fact. All have app, event, handler and type. */
 static inline const char *aem_fact(const struct aem_event *e, const char *name);
 
@@ -129,7 +148,8 @@ enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND
 enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6, AEM_KIND_GROW = 7 };
 enum { AEM_KIND_BORN = 8, AEM_KIND_ANSWER = 9, AEM_KIND_ENDED = 10, AEM_KIND_UNBORN = 11 };
 enum { AEM_KIND_ALLOC = 12, AEM_KIND_PLACE = 13 };
-enum { AEM_HELLO_ZYGOTE = 1, AEM_HELLO_ALLOC = 2, AEM_HELLO_FILTERED = 4 };
+enum { AEM_HELLO_ZYGOTE = 1, AEM_HELLO_ALLOC = 2, AEM_HELLO_FILTERED = 4, AEM_HELLO_DESTRUCT = 8 };
+enum { AEM_INTERRUPTED = 1 }; /* flag of a block */
 enum { AEM_STREAMS = 2 }; /* that a zygote's child writes to */
 enum { AEM_VERSION = 1, AEM_SLOTS = 64, AEM_MAX_BODY = 4096, AEM_PAGE_SIZE = 4096, AEM_WAIT_CHANNEL = 2 };
 #define AEM_MAGIC 0x314d4541u
@@ -225,11 +245,10 @@ struct aem_child {
 /* The handler's end. Its counters are its own; the page holds copies for the supervisor. */
 struct aem_inbox {
 	struct aem_page *page;
+	const struct aem_program *program;
 	char *arena, *mapping; /* the arena lies in the mapping */
 	size_t arena_size, mapping_size;
-	struct aem_memory *memory; /* NULL unless the handler allocates */
 	struct aem_order order; /* the last that came */
-	unsigned in_flight;
 	uint32_t taken, answered;
 	int passed; /* a descriptor that is not used yet, an event's or a shared arena's, or -1 */
 	int ending; /* STOP came */
@@ -502,7 +521,7 @@ static inline int aem_make_arena(struct aem_inbox *in, size_t size)
 /* aem_first_arena is the application's own, if it brings one, and one of size bytes else. */
 static inline int aem_first_arena(struct aem_inbox *in, size_t size)
 {
-	struct aem_memory *m = in->memory;
+	struct aem_memory *m = in->program->memory;
 	int ok = 1;
 
 	if (m && m->start && in->passed < 0) {
@@ -544,6 +563,7 @@ static inline int aem_confine(struct aem_inbox *in)
 /* aem_greet says hello and proves the arena: section 4. */
 static inline int aem_greet(struct aem_inbox *in)
 {
+	const struct aem_program *p = in->program;
 	struct aem_hello hello;
 	struct {
 		struct aem_header header;
@@ -556,9 +576,9 @@ static inline int aem_greet(struct aem_inbox *in)
 	hello.arena_size = in->arena_size;
 	hello.pid = getpid();
 	hello.tid = syscall(SYS_gettid);
-	hello.in_flight = in->in_flight;
-	hello.flags = (in->zygote ? AEM_HELLO_ZYGOTE : 0) | (in->memory ? AEM_HELLO_ALLOC : 0) |
-		      (in->filtered ? AEM_HELLO_FILTERED : 0);
+	hello.in_flight = in->zygote ? (unsigned)AEM_SLOTS : p->ahead ? p->ahead : 1;
+	hello.flags = (in->zygote ? AEM_HELLO_ZYGOTE : 0) | (p->memory ? AEM_HELLO_ALLOC : 0) |
+		      (in->filtered ? AEM_HELLO_FILTERED : 0) | (p->destruct ? AEM_HELLO_DESTRUCT : 0);
 	if ((got = aem_send(&hello.header, AEM_KIND_HELLO, sizeof hello - sizeof hello.header, 0)) <= 0)
 		return got;
 	if ((got = aem_receive(in)) <= 0)
@@ -581,7 +601,7 @@ static inline int aem_grow(struct aem_inbox *in)
 /* aem_place is section 9: it asks the application where the next events are to land, and tells the supervisor. */
 static inline int aem_place(struct aem_inbox *in)
 {
-	struct aem_memory *m = in->memory;
+	struct aem_memory *m = in->program->memory;
 	size_t i, n = in->order.header.size / sizeof in->order.need[0];
 	struct aem_places places;
 
@@ -613,7 +633,7 @@ static inline int aem_asked(const char *variable, const char *value)
 }
 
 /* aem_start is sections 1 and 4: 1 when events may come, 0 if none will, -1. */
-static inline int aem_start(struct aem_inbox *in, unsigned in_flight, struct aem_memory *m)
+static inline int aem_start(struct aem_inbox *in, const struct aem_program *p)
 {
 	const char *wish = getenv("AEM_ARENA_SIZE");
 	struct sigaction action;
@@ -627,8 +647,7 @@ static inline int aem_start(struct aem_inbox *in, unsigned in_flight, struct aem
 	unsetenv("AEM_ABI"); /* programs that the handler starts are not started by aem-exec */
 	in->passed = in->shared ? AEM_ARENA : -1;
 	in->streams[0] = in->streams[1] = -1;
-	in->in_flight = in->zygote ? (unsigned)AEM_SLOTS : in_flight;
-	in->memory = m;
+	in->program = p;
 	in->event.fate = &in->fate;
 	memset(&action, 0, sizeof action);
 	action.sa_handler = aem_stop;
@@ -645,7 +664,7 @@ static inline int aem_start(struct aem_inbox *in, unsigned in_flight, struct aem
 static inline const struct aem_block *aem_block_at(const struct aem_inbox *in, const struct aem_entry *at)
 {
 	const struct aem_block *b;
-	uint64_t offset = at->offset - (in->memory ? (uintptr_t)in->arena : 0);
+	uint64_t offset = at->offset - (in->program->memory ? (uintptr_t)in->arena : 0);
 
 	if (offset > in->arena_size || at->size > in->arena_size - offset || at->size < sizeof *b)
 		return NULL;
@@ -705,6 +724,9 @@ static inline int aem_open(struct aem_inbox *in)
 	e->priority = b->priority;
 	e->facts = (const char *)b + b->header_size;
 	e->facts_size = b->facts_size;
+	e->interrupted = NULL;
+	if (b->flags & AEM_INTERRUPTED && !(e->interrupted = aem_fact(e, "interrupted")))
+		e->interrupted = "unknown";
 	return 1;
 }
 
@@ -797,6 +819,7 @@ static inline int aem_judge(struct aem_inbox *in, int outcome, struct aem_answer
 /* aem_tell answers on the page. From its end on the event's memory is the supervisor's. */
 static inline int aem_tell(struct aem_inbox *in, int outcome)
 {
+	struct aem_memory *m = in->program->memory;
 	const uint64_t one = 1;
 	int got;
 
@@ -807,23 +830,33 @@ static inline int aem_tell(struct aem_inbox *in, int outcome)
 	    __atomic_exchange_n(&in->page->supervisor_sleeps, 0, __ATOMIC_SEQ_CST) &&
 	    write(aem_at.answers, &one, sizeof one) < 0 && errno != EAGAIN) /* EAGAIN: rung more than enough */
 		return aem_broken("ring answers", strerror(errno));
-	if (in->memory && in->memory->free)
-		in->memory->free(in->memory, (void *)in->block, in->block_size);
+	if (m && m->free)
+		m->free(m, (void *)in->block, in->block_size);
 	return 1;
 }
 
-/* aem_call calls the handler. Its event's descriptor is not for later. */
-static inline int aem_call(struct aem_inbox *in, aem_handler *f, void *ctx)
+/* aem_call calls the handler with what is around it. Its event's descriptor is not for later. */
+static inline int aem_call(struct aem_inbox *in)
 {
-	int outcome = f(&in->event, ctx);
+	const struct aem_program *p = in->program;
+	const struct aem_event *e = &in->event;
+	int outcome = AEM_DONE, ended = AEM_DONE;
 
-	if (in->event.fd >= 0)
-		close(in->event.fd);
-	return outcome;
+	if (!e->interrupted) {
+		if (p->construct)
+			outcome = p->construct(e, p->ctx);
+		if (outcome == AEM_DONE)
+			outcome = p->run(e, p->ctx);
+	}
+	if (p->destruct)
+		ended = p->destruct(e, p->ctx);
+	if (e->fd >= 0)
+		close(e->fd);
+	return outcome != AEM_DONE ? outcome : ended;
 }
 
 /* aem_live is the life of a zygote's child: section 10. It returns the child's exit status. */
-static inline int aem_live(struct aem_inbox *in, aem_handler *f, void *ctx)
+static inline int aem_live(struct aem_inbox *in)
 {
 	struct aem_header born;
 	struct {
@@ -840,7 +873,7 @@ static inline int aem_live(struct aem_inbox *in, aem_handler *f, void *ctx)
 		dup2(in->streams[i], i + 1);
 		close(in->streams[i]);
 	}
-	outcome = aem_call(in, f, ctx);
+	outcome = aem_call(in);
 	fflush(NULL);
 	if (getpid() != self)
 		return 0; /* the handler forked, and the fork came back too: it has no say */
@@ -849,7 +882,7 @@ static inline int aem_live(struct aem_inbox *in, aem_handler *f, void *ctx)
 }
 
 /* aem_fork has a copy of the process run the event: section 10. */
-static inline int aem_fork(struct aem_inbox *in, aem_handler *f, void *ctx)
+static inline int aem_fork(struct aem_inbox *in)
 {
 	struct aem_word unborn;
 	struct aem_child *more;
@@ -865,7 +898,7 @@ static inline int aem_fork(struct aem_inbox *in, aem_handler *f, void *ctx)
 	}
 	fflush(NULL); /* or each child would write it again */
 	if ((pid = fork()) == 0)
-		_exit(aem_live(in, f, ctx));
+		_exit(aem_live(in));
 	unborn.word = errno;
 	for (i = 0; i < AEM_STREAMS; i++) {
 		close(in->streams[i]);
@@ -891,7 +924,7 @@ static inline void aem_warn_of_threads(void)
 			(unsigned long)tasks.st_nlink - 2);
 }
 
-static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_memory *m)
+static inline int aem_run_program(const struct aem_program *p)
 {
 	struct aem_inbox in;
 	int ok;
@@ -901,19 +934,26 @@ static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_m
 		      "(name this program in a handler's exec, with handover = \"direct\")\n", stderr);
 		return 2;
 	}
-	if (aem_asked("AEM_ALLOC", "app") != (m != NULL)) {
-		fputs(m ? "aem_run_in says where events land: its handler needs arena.alloc = \"app\"\n"
+	if (aem_asked("AEM_ALLOC", "app") != (p->memory != NULL)) {
+		fputs(p->memory ? "aem_run_in says where events land: its handler needs arena.alloc = \"app\"\n"
 			: "arena.alloc is \"app\": the program has to say where events land (aem_run_in)\n", stderr);
 		return 1;
 	}
-	if ((ok = aem_start(&in, n, m)) > 0 && in.zygote)
+	if ((ok = aem_start(&in, p)) > 0 && in.zygote)
 		aem_warn_of_threads();
 	while (ok > 0 && (ok = aem_take(&in)) > 0)
-		ok = in.zygote ? aem_fork(&in, f, ctx) : aem_tell(&in, aem_call(&in, f, ctx));
+		ok = in.zygote ? aem_fork(&in) : aem_tell(&in, aem_call(&in));
 	free(in.fate.reply);
 	free(in.children);
 	free(in.copy);
 	return ok < 0 ? 1 : 0;
+}
+
+static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_memory *m)
+{
+	const struct aem_program p = {f, NULL, NULL, ctx, n, m};
+
+	return aem_run_program(&p);
 }
 
 static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n) { return aem_run_in(f, ctx, n, NULL); }

@@ -401,6 +401,9 @@ static inline int ev_connect(void)
 	return connect(ev.control, (struct sockaddr *)&to, sizeof to);
 }
 
+static inline int ev_handle(const struct aem_event *e, void *ctx);
+static const struct aem_program ev_program = {ev_handle, NULL, NULL, NULL, EV_AHEAD, NULL};
+
 /* ev_greet becomes an agent, by what the answer to attach brought: docs/abi.md, section 1. */
 static inline int ev_greet(const char *given)
 {
@@ -418,7 +421,7 @@ static inline int ev_greet(const char *given)
 	aem_at.answers = ev.passed[3];
 	in->passed = in->shared ? ev.passed[4] : -1;
 	in->streams[0] = in->streams[1] = -1;
-	in->in_flight = EV_AHEAD;
+	in->program = &ev_program;
 	in->event.fate = &in->fate;
 	if (aem_map_page(in) <= 0 || aem_first_arena(in, size) <= 0 || aem_greet(in) <= 0)
 		return ev_refuse(EPROTO);
@@ -948,7 +951,7 @@ static inline int evdispatch(void)
 			if (aem_open(in) <= 0)
 				return ev_refuse(EPIPE);
 			evhold();
-			got = aem_call(in, ev_handle, NULL);
+			got = aem_call(in);
 			evrelease();
 			if (aem_tell(in, got) <= 0)
 				return ev_refuse(EPIPE);

@@ -52,17 +52,21 @@ class Event:
     count     arrivals in it
     priority  0 to 31, larger is more urgent
     data      memoryview of the data; bytes(e.data) keeps it
+
+    interrupted  for a destructor: None when the function came to its end, else how the process ended that had the event,
+                 in the word that the log has for it, as "signal", "exit", "timeout" or "oom"
     """
 
     def __init__(self, block, fd):
         (magic, head, _, self._number, self.id, self.job, detected, deadline, self.attempt, self.count, self.priority,
-         _, facts, facts_size, start, size) = _BLOCK.unpack_from(block)
+         flags, facts, facts_size, start, size) = _BLOCK.unpack_from(block)
         if magic != _BLOCK_MAGIC or head + facts_size > start or start + size > len(block):
             raise _Broken("take event: no block of ABI 1 where it should be")
         self.time = detected / 1e9
         self.deadline = deadline / 1e9 if deadline else None
         self.data = block[start:start + size].toreadonly()
         self._facts = dict(_read_facts(block[head:head + facts_size], facts))
+        self.interrupted = self._facts.get("interrupted", "unknown") if flags & _INTERRUPTED else None
         self._fd = fd
         self._conn = None
 
@@ -114,13 +118,19 @@ class Memory:
         self.alloc, self.free, self.arena = alloc, free, arena
 
 
-def run(function, ahead=1, memory=None):
+def run(function, ahead=1, memory=None, constructor=None, destructor=None):
     """Calls function(event) with one event after the other, until SIGTERM, the supervisor's word or its end.
 
     It is to be called on the main thread, and takes SIGTERM for itself: the current event is finished. ahead lets the
     supervisor write up to so many events, 1 to 64, ahead of the one that the function has. memory says where they land.
     Where the program was not started by aem-exec it exits with status 2, where the supervisor cannot be understood with
     status 1.
+
+    constructor(event) is called right before the function, for each attempt at an event, and destructor(event) right
+    after it, whatever became of the other two: an exception in the constructor keeps the function from being called, and
+    none does the destructor. The first is the event's fate, as if the function had raised it. When the process ends in the middle
+    of an attempt, another process of the same handler calls the destructor for it, with event.interrupted set and without a
+    connection, before the event has its fate or is tried again. That is tried once.
 
     With life = "zygote" each call is made in a copy of the process, by os.fork: the function finds all as the program
     left it when it called run, and what it changes ends with it. Only the thread that called run is in the copy; a lock
@@ -137,6 +147,8 @@ def run(function, ahead=1, memory=None):
     sys.stdout.reconfigure(line_buffering=True)  # it is the log, and a resident handler may never end
     try:
         inbox = _Inbox(int(os.environ.get("AEM_ARENA_SIZE", 1 << 20)), ahead, memory)
+        function = _around(constructor, function, destructor)
+        inbox.flags |= _HELLO_DESTRUCT if destructor else 0
         inbox.stop_on_term()
         inbox.confine()
         inbox.greet()
@@ -155,6 +167,34 @@ def run(function, ahead=1, memory=None):
     except _Broken as e:
         print("aem:", e, file=sys.stderr)
         sys.exit(1)
+
+
+def _around(constructor, function, destructor):
+    """The function with what is around it. What ends the process, as SystemExit, leaves the destructor to another one."""
+    if not constructor and not destructor:
+        return function
+    construct, destruct = constructor or _nothing, destructor or _nothing
+
+    def whole(event):
+        reply = None
+        try:
+            if not event.interrupted:
+                construct(event)
+                reply = function(event)
+        except Exception as failure:
+            try:
+                destruct(event)
+            except Exception:
+                raise failure  # the first is the fate
+            raise
+        destruct(event)
+        return reply
+
+    return whole
+
+
+def _nothing(event):
+    pass
 
 
 def _call(function, event):
@@ -211,7 +251,8 @@ class _Broken(Exception):
 _CHANNEL, _PAGE, _WAITER, _ANSWERS, _ARENA, _FILTER = 3, 4, 5, 6, 7, 8
 _HELLO, _NONCE, _DESCRIPTOR, _ERROR, _STOP, _REPLY, _GROW = 1, 2, 3, 4, 5, 6, 7
 _BORN, _ANSWER, _ENDED, _UNBORN, _ALLOC, _PLACE = 8, 9, 10, 11, 12, 13
-_HELLO_ZYGOTE, _HELLO_ALLOC, _HELLO_FILTERED = 1, 2, 4  # flags
+_HELLO_ZYGOTE, _HELLO_ALLOC, _HELLO_FILTERED, _HELLO_DESTRUCT = 1, 2, 4, 8  # flags
+_INTERRUPTED = 1  # flag of a block
 _DONE, _RETRY, _FAIL = 1, 2, 3
 _MAGIC, _BLOCK_MAGIC = 0x314D4541, 0x454D4541
 _WAIT_CHANNEL = 2

@@ -57,12 +57,14 @@ class Agent:
     ahead     how many events, 1 to 64, the supervisor may write ahead of the one that is handled
     settings  keys of a handler in the file that hold for this program, as {"timeout": "2s", "arena": {"copy": "shared"}}
     token     that of the program which forked this one: what it registered with inherit, this one has, too (inherited)
+    constructor, destructor  are called with each event right before and after its function, as aem.run does
 
     Ids of jobs are numbers, and an event's job is one of them.
     """
 
-    def __init__(self, app, ahead=1, settings=None, token=None, runtime_dir=None):
+    def __init__(self, app, ahead=1, settings=None, token=None, runtime_dir=None, constructor=None, destructor=None):
         self._functions, self._sequence = {}, 0
+        self._around = constructor, destructor
         self._caught, self._before = [], {}  # signals: those that came, and what was done with them before
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -184,7 +186,9 @@ class Agent:
                 raise EOFError("the supervisor has ended, or what it has with this program") from None
             if event is None:
                 return handled
-            self._inbox.answer(event._number, *aem._call(self._functions.get(event.job, _nobody), event))
+            constructor, destructor = self._around
+            function = aem._around(constructor, self._functions.get(event.job, _nobody), destructor)
+            self._inbox.answer(event._number, *aem._call(function, event))
 
     def _poll(self):
         """The next event, or None if there is none now: then the waiter polls readable when it is worth another look."""

@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(confinedRole) != "" {
 		confined()
 	}
+	if os.Getenv(aroundRole) != "" {
+		around()
+	}
 	aemtest.NoLeaks(m, func() { os.RemoveAll(built) })
 }
 
@@ -33,6 +36,7 @@ var built, builtErr = os.MkdirTemp("", "aem-sdk-test-")
 // compiled are the C programs by their source, each compiled when a test first wants it.
 var compiled = map[string]func() (string, error){
 	"testdata/tell.c":                         compile("testdata/tell.c", "cc", "-std=c99", "-pedantic"),
+	"testdata/around.c":                       compile("testdata/around.c", "cc"),
 	"testdata/egg.c":                          compile("testdata/egg.c", "cc", "-pthread"),
 	"../../examples/handlers/echo-c/echo.c":   compile("../../examples/handlers/echo-c/echo.c", "cc"),
 	"../../examples/handlers/prime-c/prime.c": compile("../../examples/handlers/prime-c/prime.c", "cc"),
