@@ -103,6 +103,11 @@ func (d *decoder) source(a *app, e *event) {
 		if !states("on") {
 			e.file.On = source.FileOn
 		}
+		for _, key := range []string{"recursive", "existing"} {
+			if e.file.Whole != "" && states(key) {
+				d.errorIn(e.at, key, "%s is not for whole", key)
+			}
+		}
 	case readType:
 		d.framing(a, e)
 	case closeType:

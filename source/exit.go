@@ -24,6 +24,7 @@ var exitType = Type{
 	},
 	Kernel: "the process connector (linux/cn_proc.h), which needs root; for single processes else pidfd_open(2), and for how one ended PIDFD_GET_INFO (Linux 6.15)",
 	Linux:  "5.3",
+	Parts:  []Part{{"exe", procwatch.Probe}, {"cgroup", procwatch.Probe}},
 	Open:   func(e Env) Source { return newExits(e) },
 	Merge:  mergeLines, Merged: mergedLines,
 }

@@ -1,14 +1,18 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 	"github.com/aem-exec/aem-exec/internal/filewatch"
 )
 
@@ -52,6 +56,53 @@ func TestFileFacts_R062_R225(t *testing.T) {
 	s.Stop(1)
 	write(t, path)
 	d.quiet(t, 50*time.Millisecond)
+}
+
+// TestFileFactsOfAWhole has processes act in a file system of their own: by what is told, it is known which it was.
+func TestFileFactsOfAWhole_R062_R225(t *testing.T) {
+	aemtest.Require(t, aemtest.Root, aemtest.Feature{Name: "fanotify", Probe: filewatch.ProbeWhole})
+	d, s := newDesk(t, "file")
+	dir := t.TempDir()
+	if err := syscall.Mount("aem-test", dir, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	spec := File{Path: dir, On: filewatch.Mode | FileOn, Match: []string{"[fg]"}, Whole: filewatch.Filesystem}
+	if err := errors.Join(Check(spec), CheckHost(spec), s.Start(1, spec)); err != nil {
+		t.Fatal(err)
+	}
+	s.(*files).watchers[filewatch.Filesystem].(*filewatch.Whole).Wait()
+	var want []string
+	path := filepath.Join(dir, "f")
+	for _, c := range []struct{ act, told string }{
+		{": >f", path + " f written  0 0"}, {"exec chmod 600 f", path + " f mode  0 0"}, {"exec mv f g", dir + "/g g rename " + path + " 0 0"},
+		{"exec rm g", dir + "/g g remove  0 0"},
+	} {
+		sh := exec.Command("sh", "-c", c.act)
+		sh.Dir = dir
+		if out, err := sh.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", c.act, err, out)
+		}
+		want = append(want, fmt.Sprint(c.told, " ", sh.Process.Pid))
+	}
+	d.events(t, len(want))
+	for i, e := range d.detected {
+		f := e.facts()
+		if got := strings.Join([]string{f["path"], f["name"], f["op"], f["old"], f["dir"], f["lost"], f["pid"]}, " "); got != want[i] {
+			t.Errorf("got %q, want %q", got, want[i])
+		}
+	}
+	s.Hold(1)
+	view := s.(*files).numbers[1]
+	for range keptArrivals + 3 {
+		s.(*files).give(s.(*files).views[view], filewatch.Change{View: view, Op: filewatch.Mode})
+	}
+	s.Resume(1)
+	if last := d.detected[len(d.detected)-1]; last.facts()["op"] != "overflow" || last.facts()["lost"] != "3" || last.Lost != 3 {
+		t.Errorf("of what was lost is told %v, %d", last.facts(), last.Lost)
+	}
+	s.Stop(1)
+	s.Stop(1)
 }
 
 func TestFileMissingIsTroubleUntilItIsThere(t *testing.T) {

@@ -17,11 +17,18 @@ type Type struct {
 	Kernel string           // what of the kernel it stands on, with the man page; "": nothing
 	Linux  string           // the first version that has that
 	Probe  func() error     // why this kernel cannot; nil: every kernel that we run on can
+	Parts  []Part           // what asks more of it
 	Open   func(Env) Source // makes its source, once for all jobs
 
 	// Merge takes a later event into an earlier one that still waits; nil: each is for itself. How is for people.
 	Merge  func(into, e *aem.Event)
 	Merged string
+}
+
+// Part is a key of a type that not every kernel can do which can do the rest, or not for everybody.
+type Part struct {
+	Key   string
+	Probe func() error
 }
 
 // Field is one fact of a type.
@@ -110,6 +117,17 @@ func (t Type) Check() error {
 		return nil
 	}
 	return t.Probe()
+}
+
+// Lacks says which of its keys do not work on this kernel, and why.
+func (t Type) Lacks() map[string]string {
+	lacks := map[string]string{}
+	for _, p := range t.Parts {
+		if err := p.Probe(); err != nil {
+			lacks[p.Key] = err.Error()
+		}
+	}
+	return lacks
 }
 
 // Open makes the source of one type, if this kernel has what it stands on.

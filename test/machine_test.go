@@ -7,9 +7,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aem-exec/aem-exec/config"
 	"github.com/aem-exec/aem-exec/internal/aemtest"
+	"github.com/aem-exec/aem-exec/internal/filewatch"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -32,6 +34,24 @@ func TestMachineExample_R150(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.log.await(t, "net /devices/virtual/net/lo: change", "event=device")
+	s.stop()
+}
+
+// TestActsExample_R225 runs configs/acts.toml, and has another process do what it tells of.
+func TestActsExample_R225(t *testing.T) {
+	aemtest.Require(t, aemtest.Root, aemtest.Feature{Name: "fanotify", Probe: filewatch.ProbeWhole})
+	s := prepare(t, myself(), "")
+	s.write("aem.toml", strings.ReplaceAll(string(must(os.ReadFile("../configs/acts.toml"))), "../", ""))
+	if err := os.MkdirAll(s.path("run/watched"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	told := "run/watched/x: written by process " + itoa(os.Getpid())
+	for until := time.Now().Add(patience); len(s.log.lines(told, "event=watched")) == 0; time.Sleep(10 * time.Millisecond) {
+		if s.write("run/watched/x", "x"); time.Now().After(until) {
+			t.Fatalf("nobody was told that %s", told)
+		}
+	}
 	s.stop()
 }
 

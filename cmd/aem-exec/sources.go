@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +24,8 @@ type sourceAbout struct {
 	Keys   []config.Key `json:"keys"`
 	Facts  []factAbout  `json:"facts"` // its own; `sources` without --json says those of every type too
 	Data   string       `json:"data"`
+
+	Lacks map[string]string `json:"lacks"` // keys that do not work here though the type does, and why
 }
 
 type factAbout struct {
@@ -81,9 +85,11 @@ func sourcesNamed(names []string) ([]sourceAbout, error) {
 }
 
 func aboutSource(t config.EventType) sourceAbout {
-	s := sourceAbout{Type: t.Name, About: t.About, Works: true, Kernel: t.Kernel, Linux: t.Linux, Keys: t.Keys, Facts: factsAbout(t.Facts), Data: t.Data}
+	s := sourceAbout{Type: t.Name, About: t.About, Works: true, Lacks: map[string]string{}, Kernel: t.Kernel, Linux: t.Linux, Keys: t.Keys, Facts: factsAbout(t.Facts), Data: t.Data}
 	if err := t.Check(); err != nil {
 		s.Works, s.Why = false, err.Error()
+	} else {
+		s.Lacks = t.Lacks()
 	}
 	return s
 }
@@ -104,6 +110,9 @@ func (p *program) printSources(all []sourceAbout) error {
 		if !s.Works {
 			here, lacks = "no", append(lacks, s.Type+" does not work here: "+s.Why)
 		}
+		for _, key := range slices.Sorted(maps.Keys(s.Lacks)) {
+			here, lacks = "partly", append(lacks, s.Type+" works here, but not its key "+key+": "+s.Lacks[key])
+		}
 		rows = append(rows, []string{s.Type, here, s.Linux, s.Kernel})
 	}
 	if err := p.table(rows); err != nil || lacks == nil {
@@ -115,10 +124,18 @@ func (p *program) printSources(all []sourceAbout) error {
 
 // verdict says whether the type works here and, if not, why.
 func (s *sourceAbout) verdict() string {
-	if s.Works {
+	if !s.Works {
+		return "no: " + s.Why
+	}
+	keys := slices.Sorted(maps.Keys(s.Lacks))
+	if len(keys) == 0 {
 		return "works"
 	}
-	return "no: " + s.Why
+	whys := make([]string, len(keys))
+	for i, key := range keys {
+		whys[i] = key + ": " + s.Lacks[key]
+	}
+	return "works, but not " + strings.Join(whys, "; ")
 }
 
 // printSource shows everything about a type: its keys and facts as tables.

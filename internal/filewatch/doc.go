@@ -11,6 +11,12 @@
 //     what comes, up to fs.inotify.max_queued_events. When that is too little, everything is read again, and the
 //     difference to what was known is reported.
 //
-// The owner reads directories and looks at files, which may take as long as the file system likes: nobody waits for it.
+// # Whole file systems
+//
+// Whole does without a tree and its watches: the kernel tells of all that is done on a file system, and by whom (fanotify, man 7
+// fanotify). One goroutine reads the records, finds out where their directories are, and reports what views ask for. It knows
+// nothing of what there is, so that what is lost stays lost, and is told as that.
+//
+// Both look at files, which may take as long as the file system likes: nobody waits for them.
 // The package knows nothing of events, jobs or handlers.
 package filewatch

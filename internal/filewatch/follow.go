@@ -148,22 +148,8 @@ func (t *tree) moved(d *dir, r record) {
 
 func (t *tree) renamed(from move, d *dir, name string, e entry) {
 	for _, v := range t.views {
-		was := v.covers(from.from.path) && v.means(from.from.path, from.name)
-		is := v.covers(d.path) && v.means(d.path, name)
-		c := Change{View: v.id, Dir: e.isDir()}
-		if was {
-			c.Path = v.shown(from.from.path, from.name)
-		}
-		ops := Remove
-		switch {
-		case was && is:
-			c.Old, c.Path, ops = c.Path, v.shown(d.path, name), Rename
-		case is:
-			c.Path, ops = v.shown(d.path, name), arrival(e)
-		case !was:
-			continue
-		}
-		t.each(ops&v.spec.On, c)
+		ops, c := v.renamed(from.from.path, from.name, d.path, name, e)
+		each(ops, c, t.emit)
 	}
 	if e.isDir() {
 		t.retarget(filepath.Join(from.from.path, from.name), filepath.Join(d.path, name))
@@ -208,19 +194,24 @@ func (t *tree) changed(d *dir, name string) {
 		return
 	}
 	d.entries[name] = is
-	t.tell(d, name, difference(was, is)&(Owner|Mode), Change{Dir: is.isDir()})
+	t.tell(d, name, was.attributes.difference(is.attributes), Change{Dir: is.isDir()})
 }
 
 // difference is what happened between two looks.
-func difference(was, is entry) (ops Op) {
+func difference(was, is entry) Op {
+	ops := was.attributes.difference(is.attributes)
+	if was.size != is.size || was.modified != is.modified {
+		ops |= Out | Written
+	}
+	return ops
+}
+
+func (was attributes) difference(is attributes) (ops Op) {
 	if was.uid != is.uid || was.gid != is.gid {
 		ops |= Owner
 	}
 	if was.mode != is.mode {
 		ops |= Mode
-	}
-	if was.size != is.size || was.modified != is.modified {
-		ops |= Out | Written
 	}
 	return ops
 }
@@ -318,7 +309,7 @@ func (t *tree) appear(v *view) {
 	for _, d := range t.known() {
 		for name, e := range d.entries {
 			if v.covers(d.path) && v.means(d.path, name) {
-				t.each(arrival(e)&v.spec.On, Change{View: v.id, Path: v.shown(d.path, name), Dir: e.isDir(), Found: true})
+				each(arrival(e)&v.spec.On, Change{View: v.id, Path: v.shown(d.path, name), Dir: e.isDir(), Found: true}, t.emit)
 			}
 		}
 	}

@@ -48,8 +48,11 @@ type move struct {
 type entry struct {
 	inode          uint64
 	size, modified int64
-	mode, uid, gid uint32
+	attributes
 }
+
+// attributes are its owner and permissions: of changes the kernel does not say which it was.
+type attributes struct{ mode, uid, gid uint32 }
 
 func (e entry) isDir() bool   { return e.mode&syscall.S_IFMT == syscall.S_IFDIR }
 func (e entry) regular() bool { return e.mode&syscall.S_IFMT == syscall.S_IFREG }
@@ -60,7 +63,7 @@ func look(dir, name string) (e entry, ok bool) {
 	if err := syscall.Lstat(filepath.Join(dir, name), &s); err != nil {
 		return e, false // it is gone by now
 	}
-	return entry{s.Ino, s.Size, s.Mtim.Nano(), s.Mode, s.Uid, s.Gid}, true
+	return entry{s.Ino, s.Size, s.Mtim.Nano(), attributes{s.Mode, s.Uid, s.Gid}}, true
 }
 
 func (t *tree) init(fd int, emit func(Change), trouble func(view uint64, err error)) {
@@ -262,16 +265,7 @@ func (t *tree) tell(d *dir, name string, ops Op, c Change) {
 	for _, v := range d.views {
 		if wanted := ops & v.spec.On; wanted != 0 && v.means(d.path, name) {
 			c.View, c.Path = v.id, v.shown(d.path, name)
-			t.each(wanted, c)
-		}
-	}
-}
-
-func (t *tree) each(ops Op, c Change) {
-	for op := Create; op <= ops; op <<= 1 {
-		if ops&op != 0 {
-			c.Op = op
-			t.emit(c)
+			each(wanted, c, t.emit)
 		}
 	}
 }

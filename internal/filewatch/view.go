@@ -13,7 +13,14 @@ type Spec struct {
 	Match     []string // patterns of path.Match for names, or with a slash for paths below Path; none: all
 	Recursive bool
 	Existing  bool // report what is there at the beginning
+	Whole     Extent
 }
+
+// Extent is what is watched for the sake of a view.
+type Extent string
+
+// Filesystem is all of the file system that a view is on; "" is the directories that it covers.
+const Filesystem Extent = "filesystem"
 
 // Change is one thing that happened, for one view.
 type Change struct {
@@ -23,6 +30,20 @@ type Change struct {
 	Old   string // of Rename: where it was
 	Dir   bool   // it is a directory
 	Found bool   // told from reading a directory and not from a record: it happened before
+
+	// What Whole tells in addition.
+	PID    int  // who did it; 0: in another pid namespace
+	Merged bool // the kernel told it with other operations, or may mean another: they are told in the order of Op
+}
+
+// each tells several operations.
+func each(ops Op, c Change, emit func(Change)) {
+	for op := Create; op <= ops; op <<= 1 {
+		if ops&op != 0 {
+			c.Op = op
+			emit(c)
+		}
+	}
 }
 
 // view is one Spec that is being watched. It belongs to the owner.
@@ -73,4 +94,19 @@ func (v *view) shown(dir, name string) string {
 		return v.spec.Path
 	}
 	return filepath.Join(v.spec.Path, strings.TrimPrefix(filepath.Join(dir, name), v.root))
+}
+
+// renamed is what it is to the view that an entry has another name: a rename, a coming, a going, or nothing.
+func (v *view) renamed(from, old, to, name string, e entry) (ops Op, c Change) {
+	was, is := v.covers(from) && v.means(from, old), v.covers(to) && v.means(to, name)
+	c = Change{View: v.id, Dir: e.isDir()}
+	switch {
+	case was && is:
+		c.Old, c.Path, ops = v.shown(from, old), v.shown(to, name), Rename
+	case is:
+		c.Path, ops = v.shown(to, name), arrival(e)
+	case was:
+		c.Path, ops = v.shown(from, old), Remove
+	}
+	return ops & v.spec.On, c
 }

@@ -22,6 +22,7 @@ var tested = []tests{
 	{pkg: "internal/spawn", old: true},
 	{pkg: "internal/audit"},
 	{pkg: "internal/procwatch", old: true},
+	{pkg: "internal/filewatch", run: "Whole", old: true},
 	{pkg: "internal/sockstate"},
 	{pkg: "limits", old: true},
 	{pkg: "policy", skip: "TestLongProgram", old: true},

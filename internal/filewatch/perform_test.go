@@ -1,0 +1,64 @@
+package filewatch
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const actsEnv = "AEM_TEST_ACTS"
+
+// perform has a process of its own do things in the root, and is its number: `write f; chmod f`.
+func (d *desk) perform(acts string) (pid int) {
+	d.t.Helper()
+	if acts == "" {
+		return 0
+	}
+	c := exec.Command(os.Args[0])
+	c.Dir, c.Env = d.root, []string{actsEnv + "=" + acts, "GORACE=atexit_sleep_ms=0"}
+	if out, err := c.CombinedOutput(); err != nil {
+		d.t.Fatalf("%s: %v: %s", acts, err, out)
+	}
+	return c.Process.Pid
+}
+
+// performs is that process.
+func performs(acts string) {
+	for act := range strings.SplitSeq(acts, "; ") {
+		word := strings.Fields(act)
+		if err := performers[word[0]](word[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+var performers = map[string]func(on []string) error{
+	"write":  func(on []string) error { return os.WriteFile(on[0], []byte("x"), 0o644) },
+	"read":   func(on []string) error { _, err := os.ReadFile(on[0]); return err },
+	"mkdir":  func(on []string) error { return os.MkdirAll(on[0], 0o755) },
+	"move":   func(on []string) error { return os.Rename(on[0], on[1]) },
+	"remove": func(on []string) error { return os.RemoveAll(on[0]) },
+	"chmod":  func(on []string) error { return os.Chmod(on[0], 0o700) },
+	"chown":  func(on []string) error { return os.Chown(on[0], 65534, 65534) },
+	"touch":  func(on []string) error { return os.Chtimes(on[0], time.Now(), time.Now()) },
+	"several": func(on []string) (err error) {
+		n, _ := strconv.Atoi(on[1])
+		for i := 0; i < n && err == nil; i++ {
+			err = os.WriteFile(fmt.Sprint(on[0], i), []byte("x"), 0o644)
+		}
+		return err
+	},
+	"many": func(on []string) (err error) {
+		for i := 0; i < manyFiles && err == nil; i++ {
+			err = syscall.Mknod(fmt.Sprint(on[0], i), syscall.S_IFREG|0o644, 0)
+		}
+		return err
+	},
+}
+
+const manyFiles = 20_000

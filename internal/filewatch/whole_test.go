@@ -1,0 +1,238 @@
+package filewatch
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aem-exec/aem-exec/internal/aemtest"
+)
+
+// wholes is the feature of telling of whole file systems.
+var wholes = aemtest.Feature{Name: "fanotify", Probe: ProbeWhole}
+
+// deskOfWhole is where a watcher of file systems reports to, with one of its own that is mounted at its root.
+type deskOfWhole struct {
+	*desk
+	*Whole
+}
+
+// openWhole mounts a file system, has somebody do things in it, and watches it then.
+func openWhole(t testing.TB, before string, specs ...Spec) *deskOfWhole {
+	t.Helper()
+	aemtest.Require(t, aemtest.Root, wholes)
+	d := &deskOfWhole{desk: &desk{t: t, root: mounted(t, t.TempDir())}}
+	d.perform(before)
+	var err error
+	if d.Whole, err = NewWhole(d.desk.take, d.troubled); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Whole.Close)
+	for i, s := range specs {
+		s.Path = filepath.Join(d.root, s.Path)
+		d.Whole.Watch(uint64(i), s)
+	}
+	d.settled()
+	return d
+}
+
+// mounted mounts an empty file system at a directory, until the test is over.
+func mounted(t testing.TB, dir string) string {
+	t.Helper()
+	if err := syscall.Mount("aem-test", dir, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil && err != syscall.EINVAL { // EINVAL: the test has
+			t.Error("unmount: ", err)
+		}
+	})
+	return dir
+}
+
+// settled waits until the watcher has done what it was asked, and has read what it wants to know.
+func (d *deskOfWhole) settled() {
+	for unread := -1; unread != 0; {
+		d.owned(func() { unread = len(d.unread) })
+	}
+}
+
+// owned calls f as the owner.
+func (d *deskOfWhole) owned(f func()) {
+	d.Whole.Ask(f)
+	d.Whole.Wait()
+}
+
+// held has the owner wait while f is done, so that the kernel tells of all of it at once.
+func (d *deskOfWhole) held(f func()) {
+	begun, done := make(chan struct{}), make(chan struct{})
+	d.Whole.Ask(func() { close(begun); <-done })
+	<-begun
+	f()
+	close(done)
+}
+
+// act has a process of its own do something while the owner is held, and waits until it is told so.
+func (d *deskOfWhole) act(acts string, want ...string) {
+	d.t.Helper()
+	pid := 0
+	d.held(func() { pid = d.perform(acts) })
+	for i := range want {
+		want[i] += fmt.Sprint(" by ", pid)
+	}
+	d.want(want...)
+}
+
+func TestWholeTellsWhoActed_R225(t *testing.T) {
+	d := openWhole(t, "mkdir old; write old/f", Spec{On: all})
+	d.act("write f", "0 create f merged", "0 open f merged", "0 out f merged", "0 close f merged", "0 written f merged")
+	d.act("read f", "0 open f merged", "0 in f merged", "0 close f merged")
+	d.act("mkdir a", "0 create a")
+	d.act("remove f", "0 remove f")
+	d.act("chmod old/f", "0 mode old/f")
+	d.act("chown old/f", "0 owner old/f")
+	d.act("touch old/f")
+	d.act("chown old; chmod old", "0 owner old merged", "0 mode old merged")
+	d.must(os.WriteFile(d.path("mine"), nil, 0o600)) // who watches does not tell of himself
+	d.must(os.Chmod(d.path("mine"), 0o640))
+	d.owned(d.Whole.take)
+	d.act("chmod mine", "0 mode mine")
+}
+
+func TestWholeTellsRenames_R225(t *testing.T) {
+	d := openWhole(t, "mkdir in/sub; mkdir out; write out/f; write in/sub/g", Spec{Path: "in", On: Create | Written | Rename | Remove},
+		Spec{On: Rename, Match: []string{"*.csv"}}, Spec{Path: "in/one", On: Written | Remove | Rename})
+	d.act("move out/f in/f", "0 create in/f", "0 written in/f")
+	d.act("move in/f in/a.csv", "0 rename in/a.csv was in/f")
+	d.act("move in/a.csv in/b.csv", "0 rename in/b.csv was in/a.csv", "1 rename in/b.csv was in/a.csv")
+	d.act("move in/b.csv in/one", "0 rename in/one was in/b.csv", "2 written in/one")
+	d.act("move in/one out/f", "0 remove in/one", "2 remove in/one")
+	d.act("move in/sub in/dir; write in/dir/h", "0 rename in/dir was in/sub", "0 create in/dir/h merged", "0 written in/dir/h merged")
+	d.act("move in/dir out/dir; write out/dir/i", "0 remove in/dir")
+}
+
+// TestWholeTellsOfWhatIsGone_R225 removes directories that nobody has looked at yet, and then all is read.
+func TestWholeTellsOfWhatIsGone_R225(t *testing.T) {
+	d := openWhole(t, "mkdir a/b/c; write a/b/f; write a/b/c/g; mkdir other/x; write other/x/y", Spec{Path: "a", On: Remove})
+	d.act("remove other; remove a/b/c; remove a/b", "0 remove a/b/c/g", "0 remove a/b/c", "0 remove a/b/f", "0 remove a/b")
+	d.act("mkdir a/d/e; write a/d/e/f; remove a/d", "0 remove a/d/e/f", "0 remove a/d/e", "0 remove a/d")
+}
+
+// TestWholeTellsThatActsAreLost_R093_R225 has more done than the kernel keeps, and among what it does not keep is where a directory went.
+func TestWholeTellsThatActsAreLost_R093_R225(t *testing.T) {
+	d := openWhole(t, "mkdir in", Spec{On: Create}, Spec{Path: "in", On: Written})
+	d.held(func() { d.perform("write in/f; many n; remove in") })
+	d.until(func(lines []string) bool {
+		return slices.Contains(lines, "0 overflow ") && slices.Contains(lines, "1 overflow in")
+	})
+	for _, line := range d.lines() {
+		if strings.Contains(line, "f merged") {
+			t.Errorf("nobody can know that %q", line)
+		}
+	}
+}
+
+// until waits until what was reported is ok.
+func (d *desk) until(ok func(lines []string) bool) {
+	d.t.Helper()
+	for deadline := time.Now().Add(patience); !ok(d.lines()); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			lines := d.lines()
+			d.t.Fatalf("%d changes were reported, among them\n\t%s", len(lines), strings.Join(lines[:min(len(lines), 20)], "\n\t"))
+		}
+	}
+}
+
+func TestWholeOwnerAndModeOfTheUnknown(t *testing.T) {
+	d := openWhole(t, "write f; write g", Spec{On: Owner | Mode})
+	d.act("chmod g; move g h; remove h", "0 owner g merged", "0 mode g merged")
+	d.owned(func() { clear(d.known) })
+	d.act("chmod f", "0 owner f merged", "0 mode f merged")
+	d.act("chown f", "0 owner f")
+	d.owned(func() { // as many as there is room for, of which f is none
+		clear(d.known)
+		for i := range knownMost {
+			d.remember(handle(fmt.Sprint(i)), attributes{})
+		}
+	})
+	d.act("touch f", "0 owner f merged", "0 mode f merged")
+	d.owned(func() { d.end(0) })
+	if len(d.known) != 0 {
+		t.Errorf("%d are known, for nobody", len(d.known))
+	}
+}
+
+// TestWholeThroughAnotherMount looks at a part of a file system where it is mounted once more.
+func TestWholeThroughAnotherMount(t *testing.T) {
+	d := openWhole(t, "mkdir part/deep; mkdir outside; mkdir mnt")
+	d.must(syscall.Mount(d.path("part"), d.path("mnt"), "", syscall.MS_BIND, ""))
+	t.Cleanup(func() { syscall.Unmount(d.path("mnt"), 0) })
+	d.Whole.Watch(7, Spec{Path: d.path("mnt"), On: Written})
+	d.Whole.Watch(8, Spec{Path: d.root, On: Written})
+	d.settled()
+	d.act("write part/deep/f; write outside/g", "7 written mnt/deep/f", "8 written part/deep/f", "8 written outside/g")
+	d.must(syscall.Unmount(d.path("mnt"), 0)) // nobody keeps it
+	d.until(func([]string) bool {             // and it is an empty directory now
+		d.perform("write mnt/h")
+		return slices.ContainsFunc(d.lines(), func(l string) bool { return strings.HasPrefix(l, "7 written mnt/h") })
+	})
+}
+
+func TestWholeFollowsWhatIsMounted(t *testing.T) {
+	d := openWhole(t, "", Spec{On: Create}, Spec{Path: "later/in", On: Written})
+	d.want("1 trouble true")
+	d.perform("mkdir later/in")
+	d.until(func(lines []string) bool { return slices.Contains(lines, "1 trouble false") })
+	d.desk.clear()
+	d.act("write later/in/f", "0 create later/in/f merged", "1 written later/in/f merged")
+	d.must(syscall.Unmount(d.root, 0))
+	d.until(func(lines []string) bool { return slices.Contains(lines, "1 trouble true") })
+	mounted(t, d.root)
+	d.until(func(lines []string) bool {
+		d.perform("mkdir later/in; write later/in/g")
+		return slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "1 written later/in/g") })
+	})
+}
+
+// TestWholeMarksWhatIsWanted counts what the kernel is asked for.
+func TestWholeMarksWhatIsWanted(t *testing.T) {
+	d := openWhole(t, "mkdir a", Spec{On: In}, Spec{Path: "a", On: Out | Owner})
+	marks := func() (masks []string) {
+		d.owned(func() {
+			info, err := os.ReadFile(fmt.Sprint("/proc/self/fdinfo/", d.group))
+			d.must(err)
+			for _, line := range strings.Split(string(info), "\n") {
+				if _, mask, ok := strings.Cut(line, " mask:"); ok {
+					masks = append(masks, strings.Fields(mask)[0])
+				}
+			}
+		})
+		return masks
+	}
+	want := func(views string, want ...string) {
+		t.Helper()
+		if got := marks(); !slices.Equal(got, want) {
+			t.Errorf("with views %s, marks are %q, want %q", views, got, want)
+		}
+	}
+	want("0, 1", "58000307") // directories, rename, children; delete, create; attributes, modify, access
+	d.Whole.Unwatch(1)
+	want("0", "58000201")
+	d.Whole.Unwatch(0)
+	want("none")
+}
+
+func TestWholeNeedsTheFileSystem(t *testing.T) {
+	aemtest.Require(t, aemtest.Root, wholes)
+	for path, want := range map[string]string{"/proc": "no lasting names", "/nowhere/at/all": "", "/": ""} {
+		err := CheckWhole(path)
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
