@@ -19,8 +19,11 @@ type Group struct {
 	places  []*place
 	keeper  *place            // whose leaves are killed; nil: the host has no leaves
 	limited map[string]*place // by the limit's name, where it is enforced
+
+	enforced []int        // which of what is asked for is, in that order
+	pids     atomic.Int64 // the most; 0: any number
 	leaves  map[string]*Leaf
-	limits  Limits
+	limits  Limits // as the group was made: numbers may be others by now
 	current kept // pids.current
 	counted []counted
 	signals []Signal
@@ -46,11 +49,14 @@ func (t *Tree) Group(app string, l Limits) (*Group, error) {
 		gone: map[string]*atomic.Int64{oomKills: new(atomic.Int64), pidsHits: new(atomic.Int64)},
 	}
 	v := verdicts{limits: l}
-	for _, e := range l.asked() {
+	for i, e := range l.asked() {
 		if err := g.enforce(e, l); err != nil {
 			v.missing(e.name, err)
+		} else if g.limited[e.name] != nil {
+			g.enforced = append(g.enforced, i)
 		}
 	}
+	g.pids.Store(l.PIDs)
 	if err := g.keep(); err != nil && l.Kill {
 		v.missing(kill, err)
 	}
@@ -166,7 +172,7 @@ func (g *Group) PIDs() (int64, error) {
 // not refused at the limit, only forking in it is, and in v2 a birth that does not fit fails with EAGAIN.
 func (g *Group) Room(n int) bool {
 	current, err := g.PIDs()
-	return err != nil || current < 0 || current+int64(n) <= g.limits.PIDs // without the file there is no group: spawning tells
+	return err != nil || current < 0 || current+int64(n) <= g.pids.Load() // without the file there is no group: spawning tells
 }
 
 // Remove removes the group and its leaves, which must be empty.

@@ -19,7 +19,7 @@ var (
 	})}
 	swapV1 = way{"memory", "memory.memsw.limit_in_bytes", false, v1("memory", func(l Limits) specs.LinuxResources {
 		both := l.Memory + max(l.Swap, 0)
-		return specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &l.Memory, Swap: &both}}
+		return specs.LinuxResources{Memory: &specs.LinuxMemory{Swap: &both}}
 	})}
 	// What is below its soft limit is taken last, when the whole machine is short of memory.
 	memoryLowV1 = way{"memory", "memory.soft_limit_in_bytes", false, v1("memory", func(l Limits) specs.LinuxResources {

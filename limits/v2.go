@@ -73,7 +73,7 @@ func v2(resources func(Limits) cgroup2.Resources) func(*Group, *place, Limits) e
 func protect(g *Group, p *place, l Limits) error {
 	g.tree.mu.Lock()
 	defer g.tree.mu.Unlock()
-	sum := g.tree.low + l.MemoryLow
+	sum := g.tree.low - g.low + l.MemoryLow
 	for dir := p.home; len(dir) >= len(p.mount); dir = filepath.Dir(dir) {
 		text, err := os.ReadFile(filepath.Join(dir, "memory.low"))
 		if errors.Is(err, os.ErrNotExist) {

@@ -46,16 +46,10 @@ func kernelErrno(limit string) syscall.Errno {
 func (s *Supervisor) watchKernel(a *app) error {
 	group, k := a.work.Group, &a.kernel
 	k.untold = group.Untold()
-	values := a.spec.Limits.Values()
 	for _, limit := range group.Counted() {
-		g := &gauge{Gauge: limits.Gauge{Name: limit}, errno: kernelErrno(limit)}
-		for _, v := range values {
-			if v.Limit == limit {
-				g.value = v.Text()
-			}
-		}
-		k.gauges = append(k.gauges, g)
+		k.gauges = append(k.gauges, &gauge{Gauge: limits.Gauge{Name: limit}, errno: kernelErrno(limit)})
 	}
+	k.value(a.spec.Limits)
 	for _, signal := range group.Signals() {
 		looks := 1
 		if signal.Early != "" {
@@ -68,6 +62,17 @@ func (s *Supervisor) watchKernel(a *app) error {
 		k.watches = append(k.watches, w)
 	}
 	return nil
+}
+
+// value has its limits told with what they are set to.
+func (k *kernelLimits) value(l limits.Limits) {
+	for _, v := range l.Values() {
+		for _, g := range k.gauges {
+			if g.Name == v.Limit {
+				g.value = v.Text()
+			}
+		}
+	}
 }
 
 // signalled takes what the kernel tells of the app's group, and looks for it so often.

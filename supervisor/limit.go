@@ -63,6 +63,7 @@ func (g *gauges) set(l limits.Limits) {
 
 // relimited has an app go on by other numbers.
 func (s *Supervisor) relimited(a *app) {
+	a.kernel.value(a.spec.Limits)
 	for _, p := range a.pools {
 		p.Widen(a.spec.Limits.Activations)
 		s.Wake(p)

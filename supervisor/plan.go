@@ -128,16 +128,15 @@ var (
 	}
 )
 
-// lasting are the limits without the numbers that the supervisor counts to.
-func lasting(l limits.Limits) limits.Limits {
-	l.Jobs, l.Activations, l.QueueBytes, l.Processes = 0, 0, 0, 0
-	l.JobsOf, l.ActivationsOf = slices.Clone(l.JobsOf), slices.Clone(l.ActivationsOf)
-	for _, of := range [][]limits.Of{l.JobsOf, l.ActivationsOf} {
-		for i := range of {
-			of[i].Most = 0
+// lasting are the limits without their numbers, to be compared.
+func lasting(l limits.Limits) any {
+	var parts [2][]string
+	for i, list := range [...][]limits.Of{l.JobsOf, l.ActivationsOf} {
+		for _, of := range list {
+			parts[i] = append(parts[i], of.What)
 		}
 	}
-	return l
+	return []any{parts, l.Types, l.Agents, l.PriorityMax, l.Fixed()}
 }
 
 // fixed finds what has changed of what is made once.

@@ -18,8 +18,9 @@ import (
 //  1. plan: the differences, as values (plan.go).
 //  2. make: new apps, and the pools of new and renewed handlers, beside the loop: nobody uses them yet. What the host refuses
 //     of their processes is waited for.
-//  3. judge: the new registrations, against what is there and what was made.
-//  4. follow: what is gone ends, pools change hands, new jobs begin. Nothing in it can fail (follow.go).
+//  3. hold: the kernel holds apps to their new numbers, if all went well so far. It can refuse some, and takes its time.
+//  4. judge: the new registrations, against what is there and what was made.
+//  5. follow: what is gone ends, pools change hands, new jobs begin. Nothing in it can fail (follow.go).
 //
 // The last two are one turn of the loop. Errors of all but the last are told together, and what was made is let go of.
 type reload struct {
@@ -33,6 +34,7 @@ type reload struct {
 	gone   map[*registration]bool         // whose jobs end
 	ids    map[*registration][]aem.JobID  // of jobs that stay
 	turned []*app                         // whose start says something else
+	held   []*app                         // that the kernel holds to other numbers already
 }
 
 // handlerName and jobName are how a plan's steps are found.
@@ -51,6 +53,9 @@ func (s *Supervisor) Reload(o Options) ([]control.Change, error) {
 	defer s.reloading.Unlock()
 	r := &reload{s: s, next: &o, apps: map[string]*app{}, pools: map[handlerName]*executor.Pool{}, regs: map[jobName]*registration{}}
 	err := r.prepare()
+	if err == nil {
+		err = r.hold()
+	}
 	alive := s.ask(func() {
 		if err = errors.Join(err, r.judge()); err == nil {
 			r.follow()
@@ -63,6 +68,7 @@ func (s *Supervisor) Reload(o Options) ([]control.Change, error) {
 		r.discard()
 	}
 	if err != nil {
+		err = errors.Join(err, r.letGo())
 		for _, a := range r.made {
 			err = errors.Join(err, a.close())
 		}
@@ -86,6 +92,31 @@ func (r *reload) prepare() (err error) {
 	for name, p := range r.pools {
 		if refused := p.Rehearsed(); refused != nil {
 			err = errors.Join(err, placed(refused, "app", name.app, "handler", name.handler))
+		}
+	}
+	return err
+}
+
+// hold has the kernel hold apps to their new numbers: all of them, or none.
+func (r *reload) hold() error {
+	for _, a := range r.s.apps {
+		is := r.next.app(a.spec.Name)
+		if is == nil {
+			continue
+		}
+		if err := a.work.Group.Update(a.spec.Limits, is.Limits); err != nil {
+			return placed(err, "app", a.spec.Name, "limits")
+		}
+		r.held = append(r.held, a)
+	}
+	return nil
+}
+
+// letGo has it hold them to the old ones again.
+func (r *reload) letGo() (err error) {
+	for _, a := range r.held {
+		if refused := a.work.Group.Update(r.next.app(a.spec.Name).Limits, a.spec.Limits); refused != nil {
+			err = errors.Join(err, placed(refused, "app", a.spec.Name, "limits"))
 		}
 	}
 	return err

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 	"github.com/aem-exec/aem-exec/source"
 )
 
@@ -134,6 +136,67 @@ func TestReloadRefusesAllOrNothing_R168(t *testing.T) {
 	}
 	if e, err := r.Emit(context.Background(), "a/t", nil); err != nil || e.Jobs != 1 {
 		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+// TestReloadChangesWhatTheKernelHoldsTo_R168 gives an app other numbers while it runs. What is wrong anywhere in the same file, or
+// refused by the kernel, leaves the old ones in force.
+func TestReloadChangesWhatTheKernelHoldsTo_R168(t *testing.T) {
+	aemtest.Require(t, aemtest.Root)
+	h := role(t, "window")
+	h.Life, h.Size = executor.Resident, 1
+	with := func(pids int64, cores string) App {
+		a := topicApp(h)
+		a.Limits.PIDs, a.Limits.CPUSet, a.Limits.Jobs = pids, cores, 1
+		return a
+	}
+	b := func(cores string) App {
+		b := topicApp(h)
+		b.Name, b.Events[0].Source, b.Limits.CPUSet = "b", source.Topic{Name: "b/t"}, cores
+		return b
+	}
+	r := startRun(t, nil, with(40, "0"), b("0"))
+	holds := func(pids string) {
+		t.Helper()
+		var text []byte
+		err := filepath.WalkDir("/sys/fs/cgroup", func(path string, _ fs.DirEntry, err error) error {
+			if strings.HasSuffix(path, treeName(r.options.RuntimeDir)+"/a/pids.max") {
+				text, err = os.ReadFile(path)
+			}
+			return err
+		})
+		if got := strings.TrimSpace(string(text)); err != nil || got != pids {
+			t.Errorf("the kernel holds it to %q, %v, want %s", got, err, pids)
+		}
+		r.ask(func() {
+			if got := r.apps[0].gauge("pids").value; got != pids {
+				t.Errorf("it is told of as %s, want %s", got, pids)
+			}
+		})
+	}
+	holds("40")
+	r.mustReload("changed app a", with(50, "0"), b("0"))
+	holds("50")
+
+	more := with(60, "0")
+	more.Events = append(more.Events, event("x", source.Topic{Name: "a/x"}, "h")) // judged after the kernel was asked
+	wrong, none := with(60, "0"), with(60, "0")
+	wrong.Events[0].Filter = "siez > 0"
+	none.Limits.PIDs, none.Limits.Memory = 0, 1<<20
+	for want, apps := range map[string][]App{
+		"app.a.limits.jobs: app a is at its limit":  {more, b("0")},
+		"app.b.limits: cpuset: ":                    {with(60, "0"), b("4095")},
+		"app.a.limits: changing it takes a restart": {none, b("0")},
+		"app.b.limits: changing it takes a restart": {with(60, "0"), b("")},
+		"app.a.event.t.filter: unknown name siez":   {wrong, b("0")},
+	} {
+		if _, err := r.reload(apps...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		holds("50")
+	}
+	if fate := r.emit("a/t", "x"); fate.Outcome != "done" {
+		t.Errorf("%+v", fate)
 	}
 }
 
