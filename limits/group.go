@@ -22,13 +22,13 @@ type Group struct {
 
 	enforced []int        // which of what is asked for is, in that order
 	pids     atomic.Int64 // the most; 0: any number
-	leaves  map[string]*Leaf
-	limits  Limits // as the group was made: numbers may be others by now
-	current kept // pids.current
-	counted []counted
-	signals []Signal
-	gone    map[string]*atomic.Int64 // what leaves that are removed had counted, by figure
-	low     int64                    // bytes that are protected
+	leaves   map[string]*Leaf
+	limits   Limits // as the group was made: numbers may be others by now
+	current  kept   // pids.current
+	counted  []counted
+	signals  []Signal
+	gone     map[string]*atomic.Int64 // what leaves that are removed had counted, by figure
+	low      int64                    // bytes that are protected
 }
 
 // place is a group's directory in one hierarchy.
