@@ -42,7 +42,7 @@ func (b *bench) ourStorm() (missed, rate float64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	defer os.RemoveAll(root)
+	defer os.RemoveAll(root)  //nolint:errcheck // it lies in the folder that the end removes
 	seen := map[string]bool{} // written on the loop
 	var count atomic.Int64
 	s, err := b.supervise(fmt.Sprintf("[app.bench.handler.seen]\nagent = \"callback\"\ncall = \"seen\"\n"+
@@ -107,7 +107,7 @@ func (b *bench) inotifywaitStorm() (missed float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(root)
+	defer os.RemoveAll(root) //nolint:errcheck // as above
 	cmd := exec.Command("inotifywait", "-q", "-m", "-r", "-e", "create", "--format", "%w%f", root)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -128,7 +128,7 @@ func connectAll(l net.Listener) (record map[int64]string, err error) {
 
 // serveLife ends a connection as its client says in its first byte.
 func serveLife(c *net.TCPConn) {
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // its server has closed it
 	var life [1]byte
 	if n, _ := c.Read(life[:]); n == 1 {
 		lives[life[0]].server(c)

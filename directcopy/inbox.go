@@ -102,7 +102,7 @@ func (b *Inbox) makeArena(size int) (err error) {
 
 func (b *Inbox) dropArena() {
 	if b.mapping != nil {
-		sys.Munmap(b.mapping)
+		sys.Munmap(b.mapping) //nolint:errcheck // it is one of ours
 	}
 	b.arena, b.mapping = nil, nil
 }
@@ -316,7 +316,7 @@ func (b *Inbox) Answer(a Answer) error {
 
 func (b *Inbox) send(k kind, number uint32, body []byte) error {
 	err := sys.SendMessage(b.channel, appendMessage(b.message[:0], k, number, body), true)
-	if err == syscall.EPIPE || err == syscall.ECONNRESET {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		return io.EOF
 	}
 	if err != nil {

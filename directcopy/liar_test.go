@@ -207,7 +207,7 @@ func TestUnreadMessages(t *testing.T) {
 	if got, err := m.Answers(nil); len(got) != 1 || got[0].Text != "why" || err != nil {
 		t.Errorf("answers %v, %v", got, err)
 	}
-	if _, err := m.Receive(); err != io.EOF {
+	if _, err := m.Receive(); !errors.Is(err, io.EOF) {
 		t.Errorf("receive = %v, want EOF", err)
 	}
 }

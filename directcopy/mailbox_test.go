@@ -209,7 +209,7 @@ func TestTakeSleeps(t *testing.T) {
 		}
 	}
 	b.Stop()
-	if r := <-taken; r.err != io.EOF {
+	if r := <-taken; !errors.Is(r.err, io.EOF) {
 		t.Errorf("take after stop: %+v", r)
 	}
 }
@@ -235,7 +235,7 @@ func TestStopWithEvent(t *testing.T) {
 	if r := <-taken; r.err != nil || r.e.ID != 7 {
 		t.Errorf("took %+v, %v, want the event", r.e, r.err)
 	}
-	if r := <-taken; r.err != io.EOF {
+	if r := <-taken; !errors.Is(r.err, io.EOF) {
 		t.Errorf("then took %+v, %v, want the end", r.e, r.err)
 	}
 }
@@ -247,7 +247,7 @@ func TestPageSealed(t *testing.T) {
 	defer m.Close()
 	page := m.Handler()[1]
 	for _, size := range []int64{0, 100, 2 * pageSize} {
-		if err := sys.Ftruncate(page, size); err != syscall.EPERM {
+		if err := sys.Ftruncate(page, size); !errors.Is(err, syscall.EPERM) {
 			t.Errorf("truncate to %d: %v, want EPERM", size, err)
 		}
 	}
@@ -256,7 +256,7 @@ func TestPageSealed(t *testing.T) {
 	if m.page.magic != 0 || m.page.answers[Slots-1].number.Load() != 0 {
 		t.Error("the hole does not show")
 	}
-	if err := sys.AddSeals(page, sys.F_SEAL_WRITE); err != syscall.EPERM {
+	if err := sys.AddSeals(page, sys.F_SEAL_WRITE); !errors.Is(err, syscall.EPERM) {
 		t.Errorf("seal against writing: %v, want EPERM", err)
 	}
 }

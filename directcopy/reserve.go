@@ -54,7 +54,7 @@ func (m *Mailbox) Reserve(blocks []Block) (*Reservation, error) {
 	}
 	n, heads, err := place(blocks)
 	if n == 0 {
-		if err == ErrFull || err == ErrNoPlace {
+		if errors.Is(err, ErrFull) || errors.Is(err, ErrNoPlace) {
 			m.stats.Full++
 		}
 		return nil, err

@@ -1,6 +1,7 @@
 package directcopy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -62,7 +63,7 @@ func (m *Mailbox) takeSaid(number, text, reply uint64) (said, error) {
 	s := &m.said[number%Slots]
 	for uint64(len(s.text)) < text || uint64(len(s.reply)) < reply {
 		msg, ok, err := m.receive()
-		if err == io.EOF || err == nil && !ok {
+		if errors.Is(err, io.EOF) || err == nil && !ok {
 			break
 		}
 		if err == nil {

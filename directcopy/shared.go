@@ -35,7 +35,7 @@ func (a *sharedArena) replace(bytes []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.bytes != nil {
-		sys.Munmap(a.bytes)
+		sys.Munmap(a.bytes) //nolint:errcheck // it is one of ours
 	}
 	a.bytes = bytes
 }

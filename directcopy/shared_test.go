@@ -30,11 +30,11 @@ func TestSharedArenaSealed(t *testing.T) {
 	defer m.Close()
 	file := m.Handler()[4]
 	for _, size := range []int64{0, 4096, 1 << 20} {
-		if err := sys.Ftruncate(file, size); err != syscall.EPERM {
+		if err := sys.Ftruncate(file, size); !errors.Is(err, syscall.EPERM) {
 			t.Errorf("truncate to %d: %v, want EPERM", size, err)
 		}
 	}
-	if err := sys.AddSeals(file, sys.F_SEAL_WRITE); err != syscall.EPERM {
+	if err := sys.AddSeals(file, sys.F_SEAL_WRITE); !errors.Is(err, syscall.EPERM) {
 		t.Errorf("seal against writing: %v, want EPERM", err)
 	}
 	const punch = 0x1 | 0x2 // FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, linux/falloc.h

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -107,7 +106,7 @@ func TestThreadIsRaisedByItsEvent_R084(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal(fmt.Sprintf("with nothing to do: %+v, %v", own, err))
+			t.Fatalf("with nothing to do: %+v, %v", own, err)
 		}
 	}
 }

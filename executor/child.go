@@ -85,7 +85,7 @@ func (p *process) born(news *directcopy.Child) {
 func (p *process) follow(pid int) (pidfd int, known bool, err error) {
 	pidfd, err = sys.PidfdOpen(pid)
 	if err != nil {
-		if err == syscall.ESRCH && p.ended() {
+		if errors.Is(err, syscall.ESRCH) && p.ended() {
 			err = nil
 		}
 		return 0, false, err

@@ -107,7 +107,7 @@ func (a *Agent) open(ctx context.Context, req control.Request, o *options) error
 		return err
 	}
 	defer context.AfterFunc(ctx, a.inbox.Stop)()
-	if err = a.inbox.Hello(o.inFlight); err == io.EOF {
+	if err = a.inbox.Hello(o.inFlight); errors.Is(err, io.EOF) {
 		err = errors.New("attach: the supervisor ended it: its log says why")
 	}
 	return err

@@ -117,7 +117,7 @@ func run(f Func, opts []Option) error {
 	if err = inbox.Hello(o.inFlight); err == nil {
 		err = loop(inbox, o.around.call(f))
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

@@ -80,12 +80,13 @@ func TestCPUSetThatIsNotThereIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tree.Close()
-	g, err := tree.Group("app", Limits{CPUSet: "0,3000"})
+	_, err = tree.Group("app", Limits{CPUSet: "0,3000"})
 	var missing *MissingError
 	if !errors.As(err, &missing) || missing.Limits[0] != "cpuset" {
 		t.Errorf("refused with %v", err)
 	}
-	if g, err = tree.Group("app", Limits{CPUSet: "0,3000", OnMissing: []string{"cpuset"}}); err != nil || len(g.Without()) != 1 {
+	g, err := tree.Group("app", Limits{CPUSet: "0,3000", OnMissing: []string{"cpuset"}})
+	if err != nil || len(g.Without()) != 1 {
 		t.Fatalf("%v, without %v", err, g.Without())
 	}
 	if err := g.Remove(); err != nil {

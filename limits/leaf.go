@@ -53,7 +53,7 @@ func (l *Leaf) again() (*Leaf, error) {
 	if err == nil && !empty {
 		err = ErrBusy
 	}
-	if err != nil && err != ErrNoLeaf {
+	if err != nil && !errors.Is(err, ErrNoLeaf) {
 		return nil, fmt.Errorf("leaf %s: %w", l, err)
 	}
 	return l, nil

@@ -14,7 +14,7 @@ func (s *Supervisor) inherit(at *attached, token string) ([]control.Inherited, e
 		return inherited, nil
 	}
 	var wants []wanted
-	var err error = errStopping
+	err := errStopping
 	s.ask(func() { wants, err = s.legacy(at, token) })
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func run(ctx context.Context, listen, folder string, ready func()) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // nothing was written
 	file, err := config.Parse("httpd.toml", fmt.Appendf(nil, apps, listen), "line", "gone")
 	if err != nil {
 		return err

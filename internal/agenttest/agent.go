@@ -128,8 +128,8 @@ func (a *Agent) fatal(why string) {
 
 func (a *Agent) kill() {
 	if a.Cmd.Process != nil && a.Cmd.ProcessState == nil {
-		a.Cmd.Process.Kill()
-		a.Cmd.Wait()
+		a.Cmd.Process.Kill() //nolint:errcheck // it may have ended
+		a.Cmd.Wait()         //nolint:errcheck // it was killed
 	}
 }
 
@@ -253,7 +253,7 @@ func (a *Agent) End() {
 	a.t.Helper()
 	for {
 		progress, err := a.Box.Receive()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		a.check(err)

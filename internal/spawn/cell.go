@@ -266,6 +266,7 @@ func enterCell(l *list, _ *Plan, _ *Vars) {
 }
 
 func errnoOf(err error) syscall.Errno {
-	errno, _ := err.(syscall.Errno)
+	var errno syscall.Errno
+	errors.As(err, &errno)
 	return errno
 }

@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -80,7 +81,7 @@ func (m *Maker) perform(p *Plan, v *Vars, more func(*list)) error {
 		}
 		l.add(performed, sys.SYS_EXIT_GROUP, 0)
 	})
-	if failed, ok := err.(*StepError); ok && *failed == (StepError{Step: performed}) {
+	if failed := (*StepError)(nil); errors.As(err, &failed) && *failed == (StepError{Step: performed}) {
 		return nil
 	}
 	return err

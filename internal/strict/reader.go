@@ -3,6 +3,7 @@ package strict
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -54,7 +55,7 @@ func (r *Reader) token(path string) (json.Token, error) {
 		r.places[path] = at
 	}
 	t, err := r.dec.Token()
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, &Mistake{path, len(r.data), "the text ends here"}
 	}
 	if err != nil {

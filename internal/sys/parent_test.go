@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"syscall"
@@ -84,7 +85,7 @@ func TestPidfdSignalGroup(t *testing.T) {
 	if n, err := read.Read(make([]byte, 1)); n != 0 || err == nil { // its end is the end of the pipe
 		t.Errorf("read %d, %v", n, err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); PidfdSignalGroup(pidfd, 0) != syscall.ESRCH; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !errors.Is(PidfdSignalGroup(pidfd, 0), syscall.ESRCH); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the group does not end")
 		}

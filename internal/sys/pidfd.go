@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"unsafe"
@@ -61,8 +62,8 @@ func SignalsGroups() error {
 	if err != nil {
 		return err
 	}
-	defer Close(self)
-	if err := PidfdSignalGroup(self, 0); err != nil && err != unix.ESRCH { // no group has our number
+	defer Close(self)                                                                //nolint:errcheck // a descriptor is given up whatever that returns
+	if err := PidfdSignalGroup(self, 0); err != nil && !errors.Is(err, unix.ESRCH) { // no group has our number
 		return err
 	}
 	return nil

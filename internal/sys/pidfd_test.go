@@ -1,6 +1,7 @@
 package sys_test
 
 import (
+	"errors"
 	"syscall"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestWaitPIDFD(t *testing.T) {
 			if got != want || !ok || err != nil {
 				t.Errorf("got %+v, ended %t, %v; want %+v", got, ok, err, want)
 			}
-			if err := sys.PeekPIDFD(pidfd, sys.WEXITED); err != syscall.ECHILD {
+			if err := sys.PeekPIDFD(pidfd, sys.WEXITED); !errors.Is(err, syscall.ECHILD) {
 				t.Errorf("peek after the wait: got %v, want %v", err, syscall.ECHILD)
 			}
 		})

@@ -2,6 +2,7 @@ package attach
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -39,7 +40,7 @@ func TestOwnSockets_R114_R115_R116_R118(t *testing.T) {
 			var b [100]byte
 			n, err := c.Read(b[:])
 			told = append(told, "read "+string(b[:n])+" "+e.Fact("conditions"))
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return a.Remove(ctx, e.Job)
 			}
 			return err

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -27,7 +28,8 @@ func confined() {
 		actions := map[string]func() error{"open": opens, "socket": sockets, "fork": forks, "thread": inThread}
 		action, _, _ := strings.Cut(string(e.Data), "\x00") // what follows only makes the event larger
 		err := actions[action]()
-		errno, _ := err.(syscall.Errno)
+		var errno syscall.Errno
+		errors.As(err, &errno)
 		return e.Reply([]byte(strconv.Itoa(int(errno))))
 	})
 	os.Exit(0)

@@ -76,7 +76,7 @@ func bootAll(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer os.RemoveAll(work) //nolint:errcheck // what stays is in the folder for temporary files
 	built, err := build(work)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func cached(suite, name string, fetch func(m *mirror, keep string) (version stri
 	if err != nil {
 		return "", "", err
 	}
-	defer os.RemoveAll(work)
+	defer os.RemoveAll(work) //nolint:errcheck // nobody reads what stays of it
 	m, err := openMirror(filepath.Join(work, "apt"), suite)
 	if err != nil {
 		return "", "", fmt.Errorf("open the archive of %s: %w", suite, err)

@@ -53,7 +53,7 @@ func (t Tree) needed(host string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", host, err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was read
 	names, err := f.ImportedLibraries()
 	if err != nil {
 		return fmt.Errorf("read the libraries of %s: %v", host, err)

@@ -21,7 +21,7 @@ func main() {
 	}
 	fmt.Printf("\n%s%d\n", guest.Exit, failed)
 	syscall.Sync()
-	syscall.Reboot(syscall.LINUX_REBOOT_CMD_RESTART) // the emulator ends; a restart comes before its own shutdown is ready
+	syscall.Reboot(syscall.LINUX_REBOOT_CMD_RESTART) //nolint:errcheck // the emulator ends; a restart comes before its own shutdown is ready
 }
 
 // run follows the plan, and is how many steps failed.
@@ -70,7 +70,7 @@ func follow(s guest.Step) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", s.Argv[0], err)
 	}
-	kill := time.AfterFunc(s.Timeout, func() { syscall.Kill(pid, syscall.SIGKILL) })
+	kill := time.AfterFunc(s.Timeout, func() { syscall.Kill(pid, syscall.SIGKILL) }) //nolint:errcheck // it may have ended
 	defer kill.Stop()
 	return reap(pid)
 }
