@@ -154,6 +154,39 @@ func TestTimerHeldInsideDetectedGoesOn(t *testing.T) {
 	}
 }
 
+// TestTimerHeldByTheEventBeforeIt_R027: what is due at the same time is taken together, and still each may be held by an
+// event before it; resumed at once or later, it is detected once.
+func TestTimerHeldByTheEventBeforeIt_R027(t *testing.T) {
+	for name, then := range map[string]func(d *desk, s Source, other aem.JobID){
+		"resumed only":    func(_ *desk, s Source, other aem.JobID) { s.Resume(other) },
+		"resumed at once": func(_ *desk, s Source, other aem.JobID) { s.Hold(other); s.Resume(other) },
+		"resumed later": func(d *desk, s Source, other aem.JobID) {
+			s.Hold(other)
+			d.post(func() {
+				if n := len(d.detected); n != 1 {
+					t.Errorf("%d events before it was resumed", n)
+				}
+				s.Resume(other)
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, s := newDesk(t, "timer")
+			startTimer(t, s, 1, Timer{After: time.Nanosecond})
+			startTimer(t, s, 2, Timer{After: time.Nanosecond})
+			d.then = func(e detected) {
+				d.then = nil
+				then(d, s, 3-e.job)
+			}
+			d.until(t, "detected", func() bool { return len(d.detected) >= 2 })
+			d.quiet(t, 3*time.Millisecond)
+			if d.detected[0].job+d.detected[1].job != 3 {
+				t.Errorf("jobs %v and %v", d.detected[0].job, d.detected[1].job)
+			}
+		})
+	}
+}
+
 // TestManyTimersFireInOrder_R032: however many wait, the loop has one alarm.
 func TestManyTimersFireInOrder_R032(t *testing.T) {
 	d, s := newDesk(t, "timer")

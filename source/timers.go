@@ -41,6 +41,7 @@ type timers struct {
 	ruleOf map[Timer]uint32 // by what they come of; kept for good, because a program has few
 	behind map[uint32]int   // of timers that make up for what they missed: how many times still
 	set    clockSet
+	taken  [takenAtOnce]uint32
 }
 
 // timer is one job's. It is armed while it has a deadline; held when it has none and is due some time; and over when
@@ -64,8 +65,12 @@ type clock struct {
 	expire  func() // made once: a method value made anew costs an allocation
 }
 
-// timerBatch bounds the events of one turn; the rest is due at once and taken in the next.
-const timerBatch = 256
+const (
+	// timerBatch bounds the events of one turn; the rest is due at once and taken in the next.
+	timerBatch = 256
+	// takenAtOnce is how many of them are fetched from memory side by side: each alone would be waited for.
+	takenAtOnce = 64
+)
 
 func newTimers(e Env) *timers {
 	s := &timers{env: e, clocks: map[Clock]*clock{}, ruleOf: map[Timer]uint32{}, behind: map[uint32]int{}}
@@ -144,11 +149,16 @@ func (s *timers) Start(id aem.JobID, spec Spec) error {
 	return nil
 }
 
-// isStarted is set in the generation of a timer that is started, so that it is never 0.
-const isStarted = 1 << 31
+// What the generation of a timer says besides.
+const (
+	isStarted = 1 << 31 // it is started, so that it is never 0
+	isTaken   = 1 << 30 // it is due, and told next; unless it is stopped or held meanwhile
+)
 
 // job is who a timer is for.
-func (t *timer) job(slot uint32) aem.JobID { return aem.NewJobID(slot, t.generation&^isStarted) }
+func (t *timer) job(slot uint32) aem.JobID {
+	return aem.NewJobID(slot, t.generation&^(isStarted|isTaken))
+}
 
 // firstDue is when a timer that starts now is due.
 func (s *timers) firstDue(id aem.JobID, t *timer, r *rule, now int64) int64 {
@@ -207,11 +217,12 @@ func (s *timers) Stop(id aem.JobID) {
 func (s *timers) Hold(id aem.JobID) {
 	if t := s.started(id); t != nil {
 		s.rules[t.rule].on.wheel.Clear(id.Slot())
+		t.generation &^= isTaken
 	}
 }
 
 func (s *timers) Resume(id aem.JobID) {
-	if t := s.started(id); t != nil && t.due != 0 {
+	if t := s.started(id); t != nil && t.due != 0 && t.generation&isTaken == 0 {
 		if _, armed := s.rules[t.rule].on.wheel.Deadline(id.Slot()); !armed {
 			s.arm(id.Slot(), t)
 		}
@@ -269,20 +280,42 @@ func (s *timers) expire(c *clock) {
 	if c == s.clocks[RealtimeClock] {
 		wall = now // so that what is scheduled is told to the nanosecond
 	}
-	for range timerBatch {
+	for range timerBatch / takenAtOnce {
+		taken := s.take(c, now)
+		for _, slot := range taken {
+			s.fire(slot, now, wall)
+		}
+		if len(taken) < takenAtOnce {
+			break
+		}
+	}
+	s.wake(c)
+}
+
+// take takes the next timers of a clock that are due.
+func (s *timers) take(c *clock, now int64) []uint32 {
+	taken := s.taken[:0]
+	for len(taken) < takenAtOnce {
 		slot, _, ok := c.wheel.Take(now)
 		if !ok {
 			break
 		}
-		s.fire(slot, now, wall)
+		taken = append(taken, slot)
 	}
-	s.wake(c)
+	for _, slot := range taken {
+		s.timers.At(slot).generation |= isTaken
+	}
+	return taken
 }
 
 // fire detects one event and sets the next; wall is the time of day at now. Times that were missed are counted in the
 // event, never repeated in a rush, unless its job wants each of them.
 func (s *timers) fire(slot uint32, now, wall int64) {
 	t := s.timers.At(slot)
+	if t.generation&isTaken == 0 {
+		return
+	}
+	t.generation &^= isTaken
 	id := t.job(slot)
 	if !s.env.Sink.Room(id) {
 		return // it is held, and due still

@@ -23,16 +23,16 @@ func (s *Supervisor) NewEvent(typ string) *aem.Event {
 	return e
 }
 
-// now is the time. All that the poller finds in one wait is detected at the same time, when the wait was over, which
-// spares each event two looks at the clock.
+// now is the time. All that the poller finds in one wait is detected at the same time, when the wait was over, and so is
+// all that falls due in a turn, which spares each event two looks at the clock.
 func (s *Supervisor) now() time.Time {
-	if !s.polling {
+	if !s.sensing {
 		return time.Now()
 	}
-	if s.woke.IsZero() {
-		s.woke = time.Now()
+	if s.sensed.IsZero() {
+		s.sensed = time.Now()
 	}
-	return s.woke
+	return s.sensed
 }
 
 // newActivation is a fresh activation of an event.

@@ -81,8 +81,8 @@ type Supervisor struct {
 	recycled  recycled
 	chronicle chronicle
 	started   time.Time
-	polling   bool      // the poller has the loop
-	woke      time.Time // when it last woke with something, zero until somebody asks
+	sensing   bool      // the poller or the alarms have the loop: what they find is detected at one time
+	sensed    time.Time // when that was; zero until somebody asks
 
 	tree     *limits.Tree
 	stage    *spawn.Stage
@@ -201,13 +201,15 @@ func (s *Supervisor) loop(first func()) {
 }
 
 func (s *Supervisor) turn() {
-	s.polling, s.woke = true, time.Time{}
+	s.sensing, s.sensed = true, time.Time{}
 	if err := s.poller.Wait(s.patience()); err != nil {
 		panic("aem: internal error: " + err.Error()) // epoll_wait refuses only what a bug can give it
 	}
-	s.polling = false
+	s.sensing = false
 	s.inbox.take()
+	s.sensing, s.sensed = true, time.Time{}
 	s.alarms.Run(timing.Now())
+	s.sensing = false
 	s.settle()
 	s.run()
 	s.releaseLate()

@@ -37,6 +37,9 @@ func (d *Deadlines) Add(at int64, token uint64) Ref {
 // Cancel forgets a deadline that was neither taken nor cancelled before.
 func (d *Deadlines) Cancel(ref Ref) { d.remove(int(d.places[ref-1])) }
 
+// At is when a deadline is.
+func (d *Deadlines) At(ref Ref) int64 { return d.heap[d.places[ref-1]].at }
+
 // Next is the earliest deadline.
 func (d *Deadlines) Next() (at int64, ok bool) {
 	if len(d.heap) == 0 {

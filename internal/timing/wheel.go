@@ -13,12 +13,29 @@ import (
 //
 // It takes 16 bytes a number and holds no pointers to them. Numbers are its owner's, best dense from 0.
 type Wheel struct {
-	tick    int64 // reached: all deadlines up to its end are in near
-	len     int
-	heads   [levels*slots + 1]uint32 // first number of each slot's list, +1; 0: empty
-	used    [levels][slots / 64]uint64
-	entries slab.Slab[entry]
-	near    Deadlines
+	tick   int64 // reached: all deadlines up to its end are in near
+	len    int
+	heads  [levels * slots]uint32 // the first block of each slot's list, the only one that is not full; 0: empty
+	used   [levels][slots / 64]uint64
+	moving uint32            // the slot that is being moved down, or none
+	places slab.Slab[uint32] // by number; 0: not set
+	lists  slab.Slab[record] // of all slots, by place
+	blocks []block           // each blockLen places; the first is no block
+	free   uint32            // the first of those that are in no list
+	near   Deadlines
+}
+
+// record is a deadline in a slot's list, in halves, so that it takes 12 bytes.
+type record struct{ low, high, of uint32 }
+
+func (r *record) at() int64 { return int64(r.high)<<32 | int64(r.low) }
+
+// block is a part of a slot's list: deadlines that lie side by side, because whoever follows single ones through memory
+// waits for each.
+type block struct {
+	next uint32 // of the list; 0: it is the last
+	slot uint16
+	len  uint16
 }
 
 const (
@@ -26,29 +43,19 @@ const (
 	slotBits = 8
 	slots    = 1 << slotBits
 	levels   = 6 // 20 + 6*8 bits: all positive times
-
-	// moving is the slot of the list that is being moved down.
-	moving = levels * slots
+	none     = levels * slots
+	blockLen = 32
+	nearMark = 1 << 31 // of a place: the rest is a Ref in near
 
 	// movesPerTake bounds how many deadlines one Take moves down, so that a turn stays short when millions of them
 	// come down at once.
 	movesPerTake = 1024
 )
 
-// entry is the place of one deadline: in the list of a slot or in the heap.
-type entry struct {
-	at   int64
-	next uint32 // +1; 0: the last of its list
-	prev uint32 // 0: not set; the one before it, +1; or, marked, its slot or its Ref in near
-}
-
-const (
-	headMark = 1 << 31
-	nearMark = 1 << 30
-)
-
 // NewWheel makes a wheel without deadlines; now is the present time.
-func NewWheel(now int64) *Wheel { return &Wheel{tick: now >> tickBits} }
+func NewWheel(now int64) *Wheel {
+	return &Wheel{tick: now >> tickBits, moving: none, blocks: make([]block, 1)}
+}
 
 // Len is how many deadlines wait.
 func (w *Wheel) Len() int { return w.len }
@@ -56,40 +63,41 @@ func (w *Wheel) Len() int { return w.len }
 // Set waits until at for number i, which has no deadline and is less than 2^30.
 func (w *Wheel) Set(i uint32, at int64) {
 	w.len++
-	e := w.entries.Make(i)
-	e.at = at
-	w.place(i, e)
+	w.place(i, at)
 }
 
 // Clear forgets the deadline of number i, if it has one.
 func (w *Wheel) Clear(i uint32) {
-	e := w.entries.At(i)
-	if e == nil || e.prev == 0 {
+	place := w.places.At(i)
+	if place == nil || *place == 0 {
 		return
 	}
 	w.len--
-	if e.prev&(headMark|nearMark) == nearMark {
-		w.near.Cancel(Ref(e.prev &^ nearMark))
+	if *place&nearMark != 0 {
+		w.near.Cancel(Ref(*place &^ nearMark))
 	} else {
-		w.unlink(e)
+		w.fill(*place)
 	}
-	e.prev = 0
+	*place = 0
 }
 
 // Deadline is when number i is due.
 func (w *Wheel) Deadline(i uint32) (at int64, ok bool) {
-	e := w.entries.At(i)
-	if e == nil || e.prev == 0 {
+	place := w.places.At(i)
+	switch {
+	case place == nil || *place == 0:
 		return 0, false
+	case *place&nearMark != 0:
+		return w.near.At(Ref(*place &^ nearMark)), true
 	}
-	return e.at, true
+	return w.lists.At(*place).at(), true
 }
 
 // Next is when Take is to be called next: the earliest deadline, or before it when deadlines have to move down.
 func (w *Wheel) Next() (at int64, ok bool) {
 	at, ok = w.near.Next()
 	switch start := w.tick << tickBits; {
-	case w.heads[moving] != 0 && (!ok || at > start):
+	case w.moving != none && (!ok || at > start):
 		return start, true
 	case ok:
 		return at, true
@@ -102,73 +110,97 @@ func (w *Wheel) Next() (at int64, ok bool) {
 // many have to move down first: Next is not later than now then.
 func (w *Wheel) Take(now int64) (i uint32, at int64, ok bool) {
 	for moves := movesPerTake; ; {
-		if moves = w.move(moves); w.heads[moving] != 0 {
+		if moves = w.move(moves); w.moving != none {
 			now = min(now, w.tick<<tickBits-1) // what is still to move may come before what has
 			break
+		}
+		if at, ok := w.near.Next(); ok && at <= now {
+			break // all that is not near comes later
 		}
 		slot, start, ok := w.earliest()
 		if !ok || start > now>>tickBits {
 			w.tick = max(w.tick, now>>tickBits)
 			break
 		}
-		if at, due := w.near.Next(); due && at <= now {
-			break // it comes before the slot
-		}
-		w.tick = start
-		w.detach(slot)
+		w.tick, w.moving = start, slot
 	}
 	token, at, ok := w.near.Take(now)
 	if ok {
 		i = uint32(token)
-		w.entries.At(i).prev = 0
+		*w.places.At(i) = 0
 		w.len--
 	}
 	return i, at, ok
 }
 
-// move moves down at most n deadlines of the list that is being moved, and returns how many more it might have.
+// move moves down at most n deadlines of the slot that is being moved, and returns how many more it might have.
 func (w *Wheel) move(n int) int {
-	for ; n > 0 && w.heads[moving] != 0; n-- {
-		i := w.heads[moving] - 1
-		e := w.entries.At(i)
-		w.unlink(e)
-		w.place(i, e)
+	for ; n > 0 && w.moving != none; n-- {
+		r := w.pop(w.moving)
+		w.place(r.of, r.at())
 	}
 	return n
 }
 
-// place puts a deadline where it belongs as seen from the present tick.
-func (w *Wheel) place(i uint32, e *entry) {
-	tick := e.at >> tickBits
+// place puts a deadline where it belongs as seen from the present tick: never into the slot of one of its digits.
+func (w *Wheel) place(i uint32, at int64) {
+	place := w.places.Make(i)
+	tick := at >> tickBits
 	if tick <= w.tick {
-		e.prev = nearMark | uint32(w.near.Add(e.at, uint64(i)))
+		*place = nearMark | uint32(w.near.Add(at, uint64(i)))
 		return
 	}
 	level := (bits.Len64(uint64(tick^w.tick)) - 1) / slotBits
-	digit := uint(tick>>(level*slotBits)) % slots
-	w.used[level][digit/64] |= 1 << (digit % 64)
-	slot := uint32(level*slots) + uint32(digit)
-	e.next, e.prev = w.heads[slot], headMark|slot
-	if e.next != 0 {
-		w.entries.At(e.next - 1).prev = i + 1
+	digit := uint32(tick>>(level*slotBits)) % slots
+	slot := uint32(level*slots) + digit
+	n := w.heads[slot]
+	if n == 0 || w.blocks[n].len == blockLen {
+		w.used[level][digit/64] |= 1 << (digit % 64)
+		n = w.grow(slot)
 	}
-	w.heads[slot] = i + 1
+	b := &w.blocks[n]
+	*place = n*blockLen + uint32(b.len)
+	*w.lists.Make(*place) = record{uint32(at), uint32(at >> 32), i}
+	b.len++
 }
 
-// unlink takes a deadline out of its list.
-func (w *Wheel) unlink(e *entry) {
-	if e.next != 0 {
-		w.entries.At(e.next - 1).prev = e.prev
+// grow begins a slot's list with an empty block.
+func (w *Wheel) grow(slot uint32) (n uint32) {
+	if n = w.free; n != 0 {
+		w.free = w.blocks[n].next
+	} else {
+		n = uint32(len(w.blocks))
+		w.blocks = append(w.blocks, block{})
 	}
-	if e.prev&headMark == 0 {
-		w.entries.At(e.prev - 1).next = e.next
-		return
+	w.blocks[n] = block{next: w.heads[slot], slot: uint16(slot)}
+	w.heads[slot] = n
+	return n
+}
+
+// pop takes the last deadline of the first block of a slot that has some.
+func (w *Wheel) pop(slot uint32) record {
+	n := w.heads[slot]
+	b := &w.blocks[n]
+	b.len--
+	last := *w.lists.At(n*blockLen + uint32(b.len))
+	if b.len > 0 {
+		return last
 	}
-	slot := e.prev &^ headMark
-	w.heads[slot] = e.next
-	if e.next == 0 && slot != moving {
+	if w.heads[slot] = b.next; b.next == 0 {
 		w.used[slot/slots][slot%slots/64] &^= 1 << (slot % 64)
+		if slot == w.moving {
+			w.moving = none
+		}
 	}
+	b.next, w.free = w.free, n
+	return last
+}
+
+// fill takes the deadline at a place out of its list, by one of the same list that takes its place.
+func (w *Wheel) fill(place uint32) {
+	last := w.pop(uint32(w.blocks[place/blockLen].slot))
+	*w.lists.At(place) = last // itself, when it was that
+	*w.places.At(last.of) = place
 }
 
 // earliest is the slot that comes next, and the tick it begins at. That of the lowest wheel does: its deadlines have
@@ -185,12 +217,4 @@ func (w *Wheel) earliest() (slot uint32, start int64, ok bool) {
 		}
 	}
 	return 0, 0, false
-}
-
-// detach makes the list of a slot the one that is being moved.
-func (w *Wheel) detach(slot uint32) {
-	first := w.heads[slot]
-	w.heads[moving], w.heads[slot] = first, 0
-	w.entries.At(first - 1).prev = headMark | moving
-	w.used[slot/slots][slot%slots/64] &^= 1 << (slot % 64)
 }

@@ -15,16 +15,22 @@ func TestWheelIsADeadlineList_R107(t *testing.T) {
 		now := rapid.Int64Range(0, math.MaxInt64/4).Draw(t, "now")
 		w, live := NewWheel(now), map[uint32]int64{}
 		span := func() int64 { return int64(1) << rapid.IntRange(0, 61).Draw(t, "bits") }
-		numbers := rapid.Uint32Range(0, 40)
+		const most = 4 * blockLen
+		numbers := rapid.Uint32Range(0, most)
+		set := func(i uint32, at int64) {
+			w.Clear(i)
+			w.Set(i, at)
+			live[i] = at
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"set": func(t *rapid.T) {
-				i := numbers.Draw(t, "number")
-				at := max(0, now+rapid.Int64Range(-span(), span()).Draw(t, "in"))
-				if _, set := live[i]; set {
-					w.Clear(i)
+				set(numbers.Draw(t, "number"), max(0, now+rapid.Int64Range(-span(), span()).Draw(t, "in")))
+			},
+			"crowd": func(t *rapid.T) { // more in one slot than a block has
+				at := now + rapid.Int64Range(0, span()).Draw(t, "in")
+				for range 2 * blockLen {
+					set(numbers.Draw(t, "number"), at)
 				}
-				w.Set(i, at)
-				live[i] = at
 			},
 			"clear": func(t *rapid.T) {
 				i := numbers.Draw(t, "number")
@@ -43,7 +49,7 @@ func TestWheelIsADeadlineList_R107(t *testing.T) {
 				if w.Len() != len(live) {
 					t.Fatalf("%d wait, want %d", w.Len(), len(live))
 				}
-				for i := range uint32(41) {
+				for i := range uint32(most + 1) {
 					at, set := w.Deadline(i)
 					if want, is := live[i]; set != is || set && at != want {
 						t.Fatalf("number %d is due at %d %v, want %d %v", i, at, set, want, is)
@@ -98,6 +104,39 @@ func TestWheelMovesInShares_R031(t *testing.T) {
 		}
 		if moved := len(w.near.places); moved > (takes+1)*movesPerTake {
 			t.Fatalf("%d moved in %d takes", moved, takes+1)
+		}
+	}
+	if _, ok := w.Next(); ok || w.Len() != 0 {
+		t.Errorf("%d are left", w.Len())
+	}
+}
+
+// TestWheelClearsWhatMoves: a deadline that is cleared while its slot is being moved down is gone, and no other is.
+func TestWheelClearsWhatMoves(t *testing.T) {
+	const deadlines = 4 * movesPerTake
+	w := NewWheel(0)
+	at := int64(time.Hour)
+	for i := range uint32(deadlines) {
+		w.Set(i, at)
+	}
+	if _, _, ok := w.Take(at); ok || w.moving == none {
+		t.Fatal("it moved all at once")
+	}
+	left := map[uint32]bool{}
+	for n, i := range rand.Perm(deadlines) {
+		if left[uint32(i)] = n%3 == 0; !left[uint32(i)] {
+			w.Clear(uint32(i))
+			delete(left, uint32(i))
+		}
+	}
+	for len(left) > 0 {
+		if next, ok := w.Next(); !ok || next > at {
+			t.Fatalf("%d are lost", len(left))
+		}
+		if i, _, ok := w.Take(at); ok && !left[i] {
+			t.Fatalf("took %d, which was cleared or taken", i)
+		} else if ok {
+			delete(left, i)
 		}
 	}
 	if _, ok := w.Next(); ok || w.Len() != 0 {
