@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/internal/sys"
 	"github.com/aem-exec/aem-exec/internal/timing"
 	"github.com/aem-exec/aem-exec/source"
 )
@@ -151,6 +153,17 @@ func (s *sourceTimers) cancel(order []int) {
 }
 
 func (s *sourceTimers) fire(n int) error {
+	done := make(chan error)
+	go func() { // on a thread as the loop's, which ends with it
+		runtime.LockOSThread()
+		sys.ExactSleep() //nolint:errcheck // as there
+		done <- s.turns(n)
+	}()
+	return <-done
+}
+
+// turns is the loop until so many have fired.
+func (s *sourceTimers) turns(n int) error {
 	for s.fired = 0; s.fired < n; {
 		at, ok := s.alarms.Next()
 		if !ok {

@@ -212,6 +212,28 @@ func TestManyTimersFireInOrder_R032(t *testing.T) {
 	}
 }
 
+// TestDenseTimersAreToldTogether_R031: however close together they are due, the loop looks for them once in a pause.
+func TestDenseTimersAreToldTogether_R031(t *testing.T) {
+	d, s := newDesk(t, "timer")
+	const dense = takenAtOnce - 1 // else the rest is told at once
+	for id := range aem.JobID(dense) {
+		startTimer(t, s, id, Timer{After: time.Millisecond + time.Duration(id)*15*time.Microsecond})
+	}
+	c := s.(*timers).clocks[MonotonicClock]
+	var told []int64
+	d.then = func(detected) {
+		if n := len(told); n == 0 || told[n-1] != c.told {
+			told = append(told, c.told)
+		}
+	}
+	d.events(t, dense)
+	for i := 1; i < len(told); i++ {
+		if pause := time.Duration(told[i] - told[i-1]); pause < timerPause {
+			t.Fatalf("%d times, once after %v", len(told), pause)
+		}
+	}
+}
+
 // TestTurnOfTimersIsBounded_R031 has many fall due at once: one turn takes its share of them, and the poller is asked
 // before the next.
 func TestTurnOfTimersIsBounded_R031(t *testing.T) {

@@ -62,6 +62,8 @@ type clock struct {
 	frozen  int64 // what it shows within Batch, 0 outside
 	alarm   timing.Alarm
 	alarmAt int64
+	told    int64  // when timers were due last, as timing.Now gives it
+	reached int64  // the same by this clock
 	expire  func() // made once: a method value made anew costs an allocation
 }
 
@@ -70,6 +72,9 @@ const (
 	timerBatch = 256
 	// takenAtOnce is how many of them are fetched from memory side by side: each alone would be waited for.
 	takenAtOnce = 64
+	// timerPause is from when timers were due to when others are looked for: what falls due within it is told together,
+	// however dense timers are. It is what the kernel adds to the waits of any process by default.
+	timerPause = 50 * time.Microsecond
 )
 
 func newTimers(e Env) *timers {
@@ -270,8 +275,11 @@ func (s *timers) wakeAt(c *clock, at int64) {
 		return
 	}
 	c.alarmAt = at
-	wait := max(0, at-c.now()) // what is overdue too is for the next turn, see timerBatch
-	s.env.Alarms.After(&c.alarm, time.Duration(wait), c.expire)
+	wait := time.Duration(at - c.now())
+	if at > c.reached { // the rest is for the next turn, see timerBatch
+		wait = max(wait, timerPause-time.Duration(timing.Now()-c.told))
+	}
+	s.env.Alarms.After(&c.alarm, max(0, wait), c.expire)
 }
 
 // expire detects what is due on a clock.
@@ -282,6 +290,9 @@ func (s *timers) expire(c *clock) {
 	}
 	for range timerBatch / takenAtOnce {
 		taken := s.take(c, now)
+		if len(taken) > 0 {
+			c.told, c.reached = timing.Now(), now
+		}
 		for _, slot := range taken {
 			s.fire(slot, now, wall)
 		}
