@@ -213,6 +213,13 @@ func TestWholeTellsOfWhatIsSeen(t *testing.T) {
 	t.Cleanup(func() { syscall.Unmount(d.path("mnt"), 0) })
 	mounted(t, d.path("hidden"))
 	d.act("write hidden/f; write mnt/hidden/g; write h", "0 written h")
+	d.Whole.Watch(1, Spec{Path: d.root, On: Mode})
+	d.settled()
+	d.owned(func() {
+		if len(d.known) != 1 {
+			t.Errorf("%d are known of one file", len(d.known))
+		}
+	})
 }
 
 // TestWholeThroughAnotherMount looks at a part of a file system where it is mounted once more.
