@@ -1,11 +1,8 @@
 package filewatch
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,71 +32,6 @@ type whereabouts struct {
 // dirsMost is how many directories a volume remembers. One more, and it begins anew.
 const dirsMost = 1 << 14
 
-// begin takes a view in.
-func (w *Whole) begin(v *view) {
-	w.take() // what happened before is not for it
-	w.views = append(w.views, v)
-	w.settle()
-}
-
-// end lets a view go.
-func (w *Whole) end(id uint64) {
-	w.views = slices.DeleteFunc(w.views, func(v *view) bool { return v.id == id })
-	w.settle()
-}
-
-// settle finds out where each view is, and has the kernel tell what they want and no more: after one came or went, or mounts
-// changed. Where one cannot be watched, it is tried again.
-func (w *Whole) settle() {
-	before := w.volumes
-	w.volumes = nil
-	for _, v := range w.views {
-		err := w.place(v, before)
-		if (err != nil) != v.failing {
-			v.failing = err != nil
-			w.trouble(v.id, err)
-		}
-		if err != nil && w.retry.IsZero() {
-			w.retry = time.Now().Add(retryWait)
-		}
-	}
-	w.unmark(before)
-	if !w.wantAttributes() {
-		clear(w.known)
-		w.unread = nil
-	}
-}
-
-// place finds the volume of a view, or makes it, and marks it. One that was there before is kept, without what it knew: the
-// mounts may have changed.
-func (w *Whole) place(v *view, before []*volume) error {
-	root, name, err := resolve(v.spec.Path)
-	if err != nil {
-		return err
-	}
-	at, err := volumeAt(root)
-	if err != nil {
-		return err
-	}
-	same := func(o *volume) bool { return o.fsid == at.fsid && o.mount == at.mount }
-	if i := slices.IndexFunc(w.volumes, same); i >= 0 {
-		at = w.volumes[i]
-	}
-	mask := v.spec.On.wholeMask()
-	if err := mark(w.group, root, mask); err != nil { // also if it is marked: it may have been unmounted since
-		return err
-	}
-	w.marks[at.fsid] |= mask
-	v.root, v.name = root, name
-	if at.views = append(at.views, v); len(at.views) == 1 {
-		w.volumes = append(w.volumes, at)
-	}
-	if i := slices.IndexFunc(before, same); v.spec.On&(Owner|Mode) != 0 && (i < 0 || !slices.Contains(before[i].views, v)) {
-		w.unread = append(w.unread, unread{root, at})
-	}
-	return nil
-}
-
 // volumeAt is the volume that a directory is on.
 func volumeAt(dir string) (*volume, error) {
 	h, mount, err := sys.HandleOf(dir)
@@ -128,85 +60,6 @@ func volumeAt(dir string) (*volume, error) {
 	}
 	sys.Close(fd)
 	return v, nil
-}
-
-// mark has a group told more of a file system.
-func mark(group int, dir string, mask uint64) error {
-	if err := sys.FanotifyAdd(group, dir, mask); err != nil {
-		return reason(dir, err)
-	}
-	return nil
-}
-
-// reason says what is behind an error.
-func reason(dir string, err error) error {
-	why := ""
-	switch {
-	case errors.Is(err, syscall.EPERM):
-		why = ": it needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH"
-	case errors.Is(err, syscall.ENOSPC):
-		why = " (fs.fanotify.max_user_marks)"
-	case unsuited(err):
-		why = ": it has no lasting names for its files, or no number of its own"
-	}
-	return fmt.Errorf("watch the file system of %s: %w%s", dir, err, why)
-}
-
-// unsuited reports whether an error is of the file system itself, as of most that overlay others.
-func unsuited(err error) bool {
-	return slices.ContainsFunc([]error{syscall.EOPNOTSUPP, syscall.ENODEV, syscall.EXDEV, syscall.ESTALE},
-		func(e error) bool { return errors.Is(err, e) })
-}
-
-// CheckWhole reports why this host cannot tell of the file system at a path. A path that is not there is not judged.
-func CheckWhole(path string) error {
-	group, err := openGroup()
-	if err != nil {
-		return err
-	}
-	defer sys.Close(group)
-	root, _, err := resolve(path)
-	if err != nil {
-		root = "/"
-	}
-	_, no := volumeAt(root)
-	if no == nil {
-		no = mark(group, root, wholeStructure)
-	}
-	if err != nil && unsuited(no) {
-		return nil
-	}
-	return no
-}
-
-// ProbeWhole reports why this host cannot tell of any.
-func ProbeWhole() error {
-	if err := CheckWhole("/"); !unsuited(err) {
-		return err
-	}
-	return nil
-}
-
-// unmark takes back what nobody wants any more.
-func (w *Whole) unmark(before []*volume) {
-	if len(w.volumes) == 0 {
-		sys.FanotifyFlush(w.group) //nolint:errcheck // of no mark, too
-		clear(w.marks)
-		return
-	}
-	wanted := map[string]uint64{}
-	for _, vol := range w.volumes {
-		for _, v := range vol.views {
-			wanted[vol.fsid] |= v.spec.On.wholeMask()
-		}
-	}
-	for _, vol := range slices.Concat(before, w.volumes) {
-		surplus := w.marks[vol.fsid] &^ wanted[vol.fsid]
-		if now, err := sys.FSID(vol.top); surplus != 0 && err == nil && string(now[:]) == vol.fsid { // else it was unmounted, and its mark is gone
-			sys.FanotifyRemove(w.group, vol.top, surplus) //nolint:errcheck // as said
-		}
-	}
-	w.marks = wanted
 }
 
 // enter opens the volume, so that directories on it can be found. The kernel tells us that we did, when it is asked to: acts of

@@ -132,7 +132,7 @@ func (w *Whole) run() {
 			case actsData:
 				w.take()
 			case mountsData:
-				w.settle()
+				w.remount()
 			}
 		}
 		if w.Obey(); w.stop {
@@ -158,7 +158,6 @@ func (w *Whole) patience() time.Duration {
 func (w *Whole) due(now time.Time) {
 	w.readNext()
 	if !w.retry.IsZero() && !now.Before(w.retry) {
-		w.retry = time.Time{}
-		w.settle()
+		w.again()
 	}
 }
