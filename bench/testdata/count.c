@@ -17,4 +17,10 @@ static int count(const struct aem_event *e, void *ctx)
 	return AEM_DONE;
 }
 
-int main(int argc, char **argv) { return argc < 3 ? 2 : aem_run_ahead(count, argv[2], atoi(argv[1])); }
+int main(int argc, char **argv)
+{
+	if (argc < 3)
+		return 2;
+	const struct aem_program p = {.run = count, .ctx = argv[2], .ahead = atoi(argv[1])};
+	return aem_run_program(&p);
+}

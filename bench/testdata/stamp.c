@@ -22,5 +22,8 @@ static int stamp(const struct aem_event *e, void *ctx)
 
 int main(int argc, char **argv)
 {
-	return argc < 2 ? 2 : aem_run_ahead(stamp, argv[2], atoi(argv[1]));
+	if (argc < 2)
+		return 2;
+	const struct aem_program p = {.run = stamp, .ctx = argv[2], .ahead = atoi(argv[1])};
+	return aem_run_program(&p);
 }

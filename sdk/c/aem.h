@@ -80,9 +80,6 @@ typedef int aem_handler(const struct aem_event *e, void *ctx);
  */
 static inline int aem_run(aem_handler *f, void *ctx);
 
-/* aem_run_ahead lets the supervisor write up to n events, 1 to 64, ahead of the one that f has. A zygote takes 64. */
-static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n);
-
 /*
  * An application's own scheme of allocation: it says where each event lands. Where the file says arena.alloc = "app" it is
  * needed, and elsewhere refused. Its functions are called between two events.
@@ -100,9 +97,6 @@ struct aem_memory {
 	void *ctx; /* the application's */
 };
 
-/* aem_run_in is aem_run_ahead for events that land where m says. */
-static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_memory *m);
-
 /*
  * All that a program can say of itself. Each attempt at an event is construct, run and destruct, in this order. What is not
  * AEM_DONE of construct keeps run from being called, and nothing does destruct; the first such is the event's fate. When the
@@ -114,8 +108,8 @@ struct aem_program {
 	aem_handler *run;
 	aem_handler *construct, *destruct; /* NULL: there is none */
 	void *ctx;                         /* of all three */
-	unsigned ahead;                    /* as aem_run_ahead has it; 0: 1 */
-	struct aem_memory *memory;         /* as aem_run_in has it; NULL: none */
+	unsigned ahead;                    /* how many events, 1 to 64, may be there before they are run; 0: 1. A zygote takes 64 */
+	struct aem_memory *memory;         /* where events land; NULL: the supervisor says that */
 };
 
 /* aem_run_program is aem_run with all of that. */
@@ -935,8 +929,8 @@ static inline int aem_run_program(const struct aem_program *p)
 		return 2;
 	}
 	if (aem_asked("AEM_ALLOC", "app") != (p->memory != NULL)) {
-		fputs(p->memory ? "aem_run_in says where events land: its handler needs arena.alloc = \"app\"\n"
-			: "arena.alloc is \"app\": the program has to say where events land (aem_run_in)\n", stderr);
+		fputs(p->memory ? "the program says where events land (memory): its handler needs arena.alloc = \"app\"\n"
+				: "arena.alloc is \"app\": the program has to say where events land (memory)\n", stderr);
 		return 1;
 	}
 	if ((ok = aem_start(&in, p)) > 0 && in.zygote)
@@ -949,14 +943,11 @@ static inline int aem_run_program(const struct aem_program *p)
 	return ok < 0 ? 1 : 0;
 }
 
-static inline int aem_run_in(aem_handler *f, void *ctx, unsigned n, struct aem_memory *m)
+static inline int aem_run(aem_handler *f, void *ctx)
 {
-	const struct aem_program p = {f, NULL, NULL, ctx, n, m};
+	const struct aem_program p = {f, NULL, NULL, ctx, 0, NULL};
 
 	return aem_run_program(&p);
 }
-
-static inline int aem_run_ahead(aem_handler *f, void *ctx, unsigned n) { return aem_run_in(f, ctx, n, NULL); }
-static inline int aem_run(aem_handler *f, void *ctx) { return aem_run_ahead(f, ctx, 1); }
 
 #endif

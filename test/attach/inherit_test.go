@@ -2,6 +2,7 @@ package attach
 
 import (
 	"context"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/handler"
+	"github.com/aem-exec/aem-exec/internal/aemtest"
 )
 
 // TestInheritance: a program with the token of another gets jobs like those that were registered for it, with ids of
@@ -70,4 +72,41 @@ func TestInheritance_R108(t *testing.T) {
 	if strings.Contains(w.logs.String(), a.Token()) {
 		t.Error("the token is in the log")
 	}
+}
+
+// TestInheritanceInC has a program in C fork: its child knows its jobs by the ids of its parent's.
+func TestInheritanceInC_R108(t *testing.T) {
+	aemtest.Require(t, aemtest.CC)
+	w := serve(t, files)
+	t.Setenv("AEM_APP", "a")
+	p := w.start("testdata/inherit.c", 0)
+	t.Cleanup(func() { p.in.Close() }) //nolint:errcheck // its forks wait for it
+	say := func(want ...string) {
+		t.Helper()
+		for _, want := range want {
+			if got := <-p.lines; got != want {
+				t.Fatalf("it says %q, want %q", got, want)
+			}
+		}
+	}
+	say("nobody 3", "attached 114, refused 22", "inherited 1, again 114", "kept 0 stopped, not kept 2, removed 2", "ticks 1, fresh 1", "look")
+	reply, err := w.ask(control.Request{Op: control.OpLookup, All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parents, handlers := 0, map[string]int{}
+	for _, l := range must(control.ResultOf[[]control.Lookup](reply)) {
+		handlers[l.Handler]++
+		if l.Parent != 0 {
+			parents++
+		}
+	}
+	if parents != 1 || len(handlers) != 2 {
+		t.Errorf("%d jobs have a parent, handlers %v", parents, handlers)
+	}
+	io.WriteString(p.in, "\n") //nolint:errcheck // it is waited for
+	say("child 0, parent 0")
+	w.await("nothing is left", func() bool { return len(w.jobs()) == 0 })
+	io.WriteString(p.in, "\n") //nolint:errcheck // it is waited for
+	say("orphan 1", "afresh 1")
 }

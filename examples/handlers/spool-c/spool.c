@@ -53,10 +53,11 @@ static int spool(const struct aem_event *e, void *ctx)
 int main(int argc, char **argv)
 {
 	struct aem_memory memory = {NULL, 0, land, taken, NULL};
+	const struct aem_program p = {spool, NULL, NULL, NULL, 16, &memory};
 
 	if (argc != 2 || chdir(argv[1]) < 0) {
 		fprintf(stderr, "usage: spool FOLDER\n");
 		return 2;
 	}
-	return aem_run_in(spool, NULL, 16, &memory);
+	return aem_run_program(&p);
 }

@@ -249,6 +249,68 @@ static void copies(void)
 	printf("not to be waited for %d\n", wait(NULL) < 0 && errno == ECHILD);
 }
 
+static struct {
+	int constructs, destructs, deaths, wrong, how;
+} around;
+
+static void *construct(int jid, int sockfd)
+{
+	around.wrong += getpid() != original || sockfd != -1;
+	around.constructs++;
+	return malloc((size_t)jid);
+}
+
+static void destruct(int jid, void *made, int died)
+{
+	around.wrong += getpid() != original || !made || around.constructs != around.destructs + 1;
+	free(made);
+	around.destructs++;
+	around.deaths += died;
+	raise(jid ? SIGUSR1 : 0); /* which ends keepalive: it slept until now, if the handler is in a copy */
+}
+
+static void surrounded(int jid, int count)
+{
+	(void)jid;
+	(void)count;
+	around.wrong += around.constructs != around.destructs + 1;
+	if (around.how)
+		raise(around.how);
+}
+
+/* arounds has handlers with constructors and destructors return, and die in copies: of what a signal does by default, too,
+ * which no copy is to have blocked. */
+static void arounds(void)
+{
+	static const struct {
+		int flags, how;
+	} each[] = {{0, 0}, {EVF_FORK, 0}, {EVF_FORK, SIGKILL}, {EVF_FORK | EVF_NOCLDWAIT, 0}, {EVF_FORK | EVF_NOCLDWAIT, SIGTERM}};
+	size_t i;
+
+	for (i = 0; i < sizeof each / sizeof *each; i++) {
+		int id = evtimer(ms(1), ms(0), each[i].flags | EVF_STOPPED, surrounded);
+		around.how = each[i].how;
+		must(evaround(id, construct, destruct) == 0 && evctl(id, EVJOBSTART, 0) == 0, "evaround");
+		while (around.destructs == (int)i) {
+			enter_keepalive();
+			must(errno == EINTR, "keepalive");
+		}
+		while (wait(NULL) > 0)
+			;
+	}
+	printf("around %d %d died %d wrong %d stale %d\n", around.constructs, around.destructs, around.deaths, around.wrong, why(evaround(1, NULL, NULL)));
+	around.how = 0;
+	must(evaround(evtimer(ms(1), ms(0), EVF_FORK, surrounded), NULL, destruct) == 0, "evaround");
+	while (wait(NULL) < 0)
+		must(evdispatch() >= 0 && usleep(1000) == 0, "evdispatch");
+	evhold();
+	must(evdispatch() == 0, "evdispatch");
+	printf("held off %d", around.destructs);
+	evrelease();
+	must(evdispatch() == 0, "evdispatch");
+	printf(", then %d\n", around.destructs);
+}
+
 /* forks has a copy of the program, which begins with nothing and is another agent. */
 static void forks(void)
 {
@@ -277,6 +339,7 @@ int main(int argc, char **argv)
 	sockets();
 	forks();
 	copies();
+	arounds();
 	puts("all");
 	return 0;
 }

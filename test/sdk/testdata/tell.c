@@ -93,14 +93,14 @@ static int tell(const struct aem_event *e, void *ctx)
 
 int main(int argc, char **argv)
 {
-	int ahead = argc > 1 ? atoi(argv[1]) : 1;
 	static struct aem_memory memory = {NULL, 0, push, pop, NULL};
+	struct aem_program p = {tell, NULL, NULL, NULL, argc > 1 ? (unsigned)atoi(argv[1]) : 1, NULL};
 
-	if (argc < 3)
-		return aem_run_ahead(tell, NULL, ahead);
-	if (strcmp(argv[2], "own") == 0) {
+	if (argc > 2)
+		p.ctx = p.memory = &memory;
+	if (argc > 2 && strcmp(argv[2], "own") == 0) {
 		memory.size = 2 << 20;
 		memory.start = (char *)aligned_alloc(4096, memory.size);
 	}
-	return aem_run_in(tell, &memory, ahead, &memory);
+	return aem_run_program(&p);
 }
