@@ -9,7 +9,7 @@ PEERS    ?= ucspi-tcp openbsd-inetd nginx-light fcgiwrap inotify-tools socat sys
 AEM_TEST_NOSKIP ?= $(if $(filter 0,$(shell id -u)),1)
 export AEM_TEST_NOSKIP
 
-.PHONY: build demo check test test-vm test-root lint fuzz bench generate
+.PHONY: build demo check test test-installed test-vm test-root lint fuzz bench generate
 
 build:
 	CGO_ENABLED=0 $(GO) build -o bin/ ./cmd/aem-exec ./examples/handlers/...
@@ -26,6 +26,10 @@ check:
 
 test: check
 	$(GO) test -race ./...
+
+# What is asked of the whole program, of one that is installed: PROGRAM=/usr/local/bin/aem-exec.
+test-installed:
+	AEM_TEST_INSTALLED=$(or $(PROGRAM),$(shell command -v aem-exec),$(error no aem-exec in PATH: PROGRAM=FILE names one)) $(GO) test -count=1 ./test
 
 # The tests under other kernels, in emulated guests: GUESTS="old" names some (test/vm).
 test-vm:

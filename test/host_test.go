@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -15,22 +16,45 @@ func programsDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("aem-test-programs-%d", os.Getpid()))
 }
 
-// buildPrograms builds aem-exec, with the race detector when the tests have it, and the example handlers without: one
-// that is started ten thousand times is to be started quickly. It returns their folder.
+// installed names an aem-exec that is tested in the place of the one which is built here.
+const installed = "AEM_TEST_INSTALLED"
+
+// buildPrograms builds aem-exec and the example handlers, these without the race detector: one that is started ten thousand
+// times is to be started quickly. It returns their folder.
 var buildPrograms = sync.OnceValues(func() (dir string, err error) {
 	if err := os.Mkdir(programsDir(), 0o755); err != nil {
 		return "", err
 	}
-	for _, args := range [][]string{
-		{fmt.Sprintf("-race=%v", raceEnabled), "../cmd/aem-exec"},
-		{"../examples/handlers/..."},
-	} {
-		if dir, err = aemtest.GoPrograms(programsDir(), args...); err != nil {
-			return "", err
-		}
+	if _, err := aemtest.GoPrograms(programsDir(), "../examples/handlers/..."); err != nil {
+		return "", err
 	}
-	return dir, nil
+	return aemExec(programsDir(), os.Getenv(installed))
 })
+
+// aemExec puts aem-exec into a folder: the one that is installed or, if that is "", one that is built, with the race detector
+// when the tests have it. It returns the folder that it is in.
+func aemExec(dir, installed string) (string, error) {
+	if installed != "" {
+		return dir, os.Symlink(installed, filepath.Join(dir, "aem-exec"))
+	}
+	return aemtest.GoPrograms(dir, fmt.Sprintf("-race=%v", raceEnabled), "../cmd/aem-exec")
+}
+
+// TestInstalled_R213: the program that is tested is the one that a user names.
+func TestInstalled_R213(t *testing.T) {
+	dir := t.TempDir()
+	own := filepath.Join(dir, "own")
+	if err := os.WriteFile(own, []byte("#!/bin/sh\necho the installed one, $1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	at, err := aemExec(dir, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(filepath.Join(at, "aem-exec"), "version").Output(); string(out) != "the installed one, version\n" {
+		t.Errorf("it says %q, %v", out, err)
+	}
+}
 
 // program is the path of aem-exec or of an example handler.
 func program(t *testing.T, name string) string {
