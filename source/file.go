@@ -69,6 +69,14 @@ func (f File) CheckHost() error {
 	if f.Whole == "" {
 		return nil
 	}
+	return filewatch.ProbeWhole()
+}
+
+// CheckPlace reports why nothing can be told of the file system.
+func (f File) CheckPlace() error {
+	if f.Whole == "" {
+		return nil
+	}
 	return filewatch.CheckWhole(f.Path)
 }
 

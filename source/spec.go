@@ -112,6 +112,15 @@ func CheckHost(s Spec) error {
 	return nil
 }
 
+// CheckPlace reports what keeps one place on it from being told of. That takes as long as a file system likes: it is not for the
+// loop.
+func CheckPlace(s Spec) error {
+	if p, ok := s.(interface{ CheckPlace() error }); ok {
+		return p.CheckPlace()
+	}
+	return nil
+}
+
 func (n Notice) check() error {
 	for _, pattern := range n.Apps {
 		if _, err := path.Match(pattern, ""); err != nil {

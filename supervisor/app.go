@@ -222,6 +222,9 @@ func (s *Supervisor) register(a *app) error {
 	for i := range a.spec.Events {
 		spec := &a.spec.Events[i]
 		regs, err := s.declare(a, spec)
+		if err == nil {
+			err = source.CheckPlace(spec.Source)
+		}
 		if err != nil {
 			return placed(err, "app", a.spec.Name, "event", spec.Name)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/aem-exec/aem-exec/aem"
 	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
+	"github.com/aem-exec/aem-exec/source"
 )
 
 // reload is one change from the options that a supervisor runs with to others. In this order:
@@ -134,7 +135,14 @@ func (r *reload) app(name string) *app {
 func (r *reload) make(c change) error {
 	spec, leaves := r.next.app(c.app), false
 	switch {
-	case c.event != "" || c.verb == removed || c.verb == changed:
+	case c.verb == removed:
+		return nil
+	case c.event != "":
+		if err := source.CheckPlace(spec.job(c.event, c.handler).Source); err != nil {
+			return placed(err, "app", c.app, "event", c.event)
+		}
+		return nil
+	case c.verb == changed:
 		return nil
 	case c.handler != "":
 		a := r.app(c.app)

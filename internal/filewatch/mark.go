@@ -150,31 +150,35 @@ func unsuited(err error) bool {
 		func(e error) bool { return errors.Is(err, e) })
 }
 
-// CheckWhole reports why this host cannot tell of the file system at a path. A path that is not there is not judged.
-func CheckWhole(path string) error {
+// ProbeWhole reports why this host can tell of no file system. It waits for none.
+func ProbeWhole() error {
 	group, err := openGroup()
 	if err != nil {
 		return err
 	}
 	defer sys.Close(group)
-	root, _, err := resolve(path)
-	if err != nil {
-		root = "/"
+	if err := sys.FanotifyFlush(group); err != nil {
+		return reason("/", err)
 	}
-	_, no := volumeAt(root)
-	if no == nil {
-		no = mark(group, root, wholeStructure)
-	}
-	if err != nil && unsuited(no) {
-		return nil
-	}
-	return no
-}
-
-// ProbeWhole reports why this host cannot tell of any.
-func ProbeWhole() error {
-	if err := CheckWhole("/"); !unsuited(err) {
+	if _, err := volumeAt("/"); !unsuited(err) {
 		return err
 	}
 	return nil
+}
+
+// CheckWhole reports why it cannot tell of the file system at a path. A path that is not there is not judged.
+func CheckWhole(path string) error {
+	root, _, missing := resolve(path)
+	if missing != nil {
+		return nil
+	}
+	group, err := openGroup()
+	if err != nil {
+		return err
+	}
+	defer sys.Close(group)
+	if _, err = volumeAt(root); err == nil {
+		err = mark(group, root, wholeStructure)
+	}
+	return err
 }
