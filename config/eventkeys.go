@@ -95,7 +95,7 @@ func eventTypes(e *event) []eventType {
 				{"match", texts(&e.file.Match, pattern), nil, "Patterns of names, as `*.csv`; with a slash, of paths below `path`. Default: all."},
 				{"recursive", boolean(&e.file.Recursive), false, "Directories in it too, as deep as they go."},
 				{"existing", boolean(&e.file.Existing), false, "An event for each entry that is there at the start, too."},
-				{"whole", choice(&e.file.Whole, []filewatch.Extent{filewatch.Filesystem}), nil, "`filesystem`: the kernel tells of all of the file system that `path` is on, whoever acts and through whatever mount, and says who it was: `{pid}`. Events are of what is below `path`, as deep as it goes; `recursive` and `existing` are not for it. What the supervisor itself does, in callbacks too, is not told; of changes of `owner` and `mode` that follow each other at once, maybe the first only. Needs root. Default: the directories are watched one by one."},
+				{"whole", choice(&e.file.Whole, []filewatch.Extent{filewatch.Filesystem}), nil, "`filesystem`: the kernel tells of all of the file system that `path` is on, whoever acts and through whatever mount, and says who it was: `{pid}`. Events are of what is done below `path`, as deep as it goes, not of what is there at the start or in a directory that is moved in: `recursive` and `existing` are not for it. What the supervisor itself does, in callbacks too, is not told; of changes of `owner` and `mode` that follow each other at once, maybe the first only. Needs root. Default: the directories are watched one by one."},
 			}},
 		pressureEvent(e),
 		{name: "signal", doc: "Somebody sends the supervisor a signal.", spec: func() source.Spec { return e.signal }, rules: needs("signal"), keys: []key{

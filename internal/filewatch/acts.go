@@ -99,10 +99,10 @@ func (w *Whole) follow(a act) {
 func (w *Whole) happened(vol *volume, a act) {
 	at := w.where(vol, a.at.dir)
 	vol.lost = vol.lost || at.lost
-	if at.path == "" {
+	dir, name := at.path, a.at.name
+	if dir == "" || dir == "/" && name == "." { // not below anything
 		return
 	}
-	dir, name := at.path, a.at.name
 	if name == "." {
 		dir, name, a.target = filepath.Dir(dir), filepath.Base(dir), a.at.dir
 	}

@@ -2,8 +2,10 @@ package filewatch
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,12 +20,17 @@ func (d *desk) perform(acts string) (pid int) {
 	if acts == "" {
 		return 0
 	}
-	c := exec.Command(os.Args[0])
-	c.Dir, c.Env = d.root, []string{actsEnv + "=" + acts, "GORACE=atexit_sleep_ms=0"}
+	c := performer(d.root, acts)
 	if out, err := c.CombinedOutput(); err != nil {
 		d.t.Fatalf("%s: %v: %s", acts, err, out)
 	}
 	return c.Process.Pid
+}
+
+func performer(dir, acts string) *exec.Cmd {
+	c := exec.Command(os.Args[0])
+	c.Dir, c.Env = dir, []string{actsEnv + "=" + acts, "GORACE=atexit_sleep_ms=0"}
+	return c
 }
 
 // performs is that process.
@@ -51,6 +58,23 @@ var performers = map[string]func(on []string) error{
 		for i := 0; i < n && err == nil; i++ {
 			err = os.WriteFile(fmt.Sprint(on[0], i), []byte("x"), 0o644)
 		}
+		return err
+	},
+	"watch": func([]string) error { // and say who created what, until there is nothing more to read
+		w, err := NewWhole(func(batch []Change) {
+			for _, c := range batch {
+				fmt.Println(c.Op, filepath.Base(c.Path), "by", c.PID)
+			}
+		}, func(uint64, error) {})
+		if err != nil {
+			return err
+		}
+		defer w.Close()
+		here, err := os.Getwd()
+		w.Watch(0, Spec{Path: here, On: Create})
+		w.Wait()
+		fmt.Println("watches")
+		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // as said
 		return err
 	},
 	"many": func(on []string) (err error) {

@@ -1,6 +1,7 @@
 package filewatch
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -102,6 +103,39 @@ func TestWholeTellsWhoActed_R225(t *testing.T) {
 	d.must(os.Chmod(d.path("mine"), 0o640))
 	d.owned(d.Whole.take)
 	d.act("chmod mine", "0 mode mine")
+}
+
+// TestWholeFromAnotherPIDNamespace has a process watch that does not see ours.
+func TestWholeFromAnotherPIDNamespace(t *testing.T) {
+	aemtest.Require(t, aemtest.Root, wholes)
+	dir := mounted(t, t.TempDir())
+	c := performer(dir, "watch")
+	c.Stderr, c.SysProcAttr = os.Stderr, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := bufio.NewScanner(out)
+	if told.Scan(); told.Text() != "watches" {
+		t.Errorf("it said %q", told.Text())
+	}
+	if err := os.WriteFile(filepath.Join(dir, "f"), nil, 0o600); err != nil {
+		t.Error(err)
+	}
+	if told.Scan(); told.Text() != "create f by 0" {
+		t.Errorf("it was told %q", told.Text())
+	}
+	in.Close()
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestWholeTellsRenames_R225(t *testing.T) {
