@@ -123,8 +123,8 @@ func (u unit) emit(topic, want string) {
 	}
 }
 
-// TestUnit takes the unit through its life: it is ready when it has started, holds limits, stops with grace, and is
-// started again when it was killed, but not when its file is wrong.
+// TestUnit takes the unit through its life: it is ready when it has started, holds limits, follows its file when it is told
+// to, stops with grace, and is started again when it was killed, but not when its file is wrong.
 func TestUnit(t *testing.T) {
 	aemtest.Require(t, aemtest.Root, systemdGuest)
 	u := ofTheSystem(t)
@@ -136,7 +136,7 @@ func TestUnit(t *testing.T) {
 		do   func(unit)
 	}{
 		{"is ready", unit.isReady}, {"has its cgroup", unit.hasItsCgroup}, {"holds limits", unit.holdsLimits},
-		{"stops with grace", unit.stopsWithGrace}, {"is started again", unit.isStartedAgain}, {"is not, for a wrong file", unit.isNotForAWrongFile},
+		{"reloads", unit.reloads}, {"stops with grace", unit.stopsWithGrace}, {"is started again", unit.isStartedAgain}, {"is not, for a wrong file", unit.isNotForAWrongFile},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(ofTheSystem(t)) }) {
 			t.Fatalf("status: %s", u.must("sh", "-c", "systemctl status --no-pager -l aem-exec.service; journalctl --no-pager -n 50 -u aem-exec.service || :"))
@@ -161,7 +161,13 @@ func (u unit) hasItsCgroup() {
 	if err != nil || !strings.HasPrefix(string(own), "0::"+u.within) {
 		u.t.Errorf("the supervisor is in %q, %v", own, err)
 	}
-	for file, want := range map[string]string{"memory.max": "33554432", "pids.max": "32", "cpu.max": "50000 100000"} {
+	u.isHeldTo(map[string]string{"memory.max": "33554432", "pids.max": "32", "cpu.max": "50000 100000"})
+}
+
+// isHeldTo wants these numbers of the app's cgroup.
+func (u unit) isHeldTo(limits map[string]string) {
+	u.t.Helper()
+	for file, want := range limits {
 		found, _ := filepath.Glob("/sys/fs/cgroup" + u.within + "*/a/" + file)
 		if len(found) != 1 {
 			u.t.Errorf("%s: %v", file, found)
@@ -181,6 +187,28 @@ func (u unit) holdsLimits() {
 	if now := u.show("MainPID"); now != pid || u.show("ActiveState") != "active" {
 		u.t.Errorf("the supervisor was process %s and is %s", pid, now)
 	}
+}
+
+// reloads: systemctl reload has the supervisor follow its file, and refuses one that is wrong; it goes on as the same process.
+func (u unit) reloads() {
+	pid := u.show("MainPID")
+	more := strings.NewReplacer("cpu = 0.5", "cpu = 0.75", "pids = 32", "pids = 33").Replace(unitConfig) +
+		"[app.a.event.more]\ntype = \"topic\"\nhandler = \"counter\"\n"
+	u.configure(more)
+	u.must(u.systemctl("reload")...)
+	u.emit("a/more", "done")
+	u.isHeldTo(map[string]string{"memory.max": "33554432", "pids.max": "33", "cpu.max": "75000 100000"})
+	u.configure(more + "[app.a.event.more]\n")
+	if out, err := u.run(u.systemctl("reload")...); err == nil {
+		u.t.Errorf("reloaded: %s", out)
+	}
+	u.emit("a/more", "done")
+	if now := u.show("MainPID"); now != pid || u.show("ActiveState") != "active" {
+		u.t.Errorf("the supervisor was process %s and is %s", pid, now)
+	}
+	u.configure(unitConfig)
+	u.must(u.systemctl("reload")...)
+	u.emit("a/more", "no started job has the topic a/more")
 }
 
 // stopsWithGrace: what runs at the stop may finish.
