@@ -98,6 +98,9 @@ func (d *decoder) process(h *handler) {
 	case h.Handover != "" && h.Handover != executor.Direct && sizes[h.Life] != 0:
 		d.errorIn(h.at, "handover", "handover %s goes with life cold only: %s wants direct", h.Handover, h.Life)
 	}
+	if h.Control && (h.Handover != executor.Direct && h.Handover != "" || h.Life == executor.Zygote) {
+		d.errorIn(h.at, "control", "control is for handover direct, and not for life zygote: its copies would all have the same connection")
+	}
 	if h.Size == 0 {
 		h.Size = sizes[h.Life]
 	}

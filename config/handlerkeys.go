@@ -83,6 +83,7 @@ func processKeys(s *executor.Spec) []key {
 			key{"alloc", choice(&s.Alloc, []executor.Alloc{executor.SupervisorAlloc, executor.AppAlloc}), "supervisor", "Who says where in it an event lands: `app` is the handler, by an allocator of its own."},
 			key{"copy", choice(&s.Copy, []executor.Copy{executor.DirectCopy, executor.SharedCopy}), "direct", "How it gets there: into the handler's own memory, or into memory that both sides map, for hosts that refuse the first."},
 		), nil, "The handler's memory for events, with handover `direct`."},
+		{"control", boolean(&s.Control), false, "Each process is given a connection to the supervisor, with handover `direct`: over it the handler may attach itself as an agent, and act on its own app, whoever may use the control socket."},
 		{"ioprio", ioPriority(&s.IOPriority), nil, "Its priority at block devices, man 2 ioprio_set. Default: follows `nice`."},
 		{"oom_score_adj", optional(&s.OOMScoreAdj, -1000, 1000), nil, "How readily the kernel ends it for memory, man 5 proc_pid_oom_score_adj. Default: what the supervisor was started with."},
 	}

@@ -136,6 +136,7 @@ aem.toml:3: app.web.handler.h.handover: "listen-fd" is not one of direct, socket
 aem.toml:4: app.web.handler.h.life: "egg" is not one of cold, capsule, resident, zygote`},
 	{text: "[app.web.handler.h]\nexec = [\"./h\"]\nhandover = \"socket\"\nlife = \"zygote\"", want: `aem.toml:3: app.web.handler.h: handover socket goes with life cold only: zygote wants direct`},
 	{text: "[app.web.policy]\nseccomp = \"handler\"\n[app.web.handler.h]\nexec = [\"./h\"]\nhandover = \"direct\"\nlife = \"zygote\"", unseen: true, want: `aem.toml:6: app.web.handler.h: life zygote forks for each event, which seccomp = "handler" forbids`},
+	{text: "[app.web.handler.h]\nexec = [\"./h\"]\nhandover = \"none\"\ncontrol = true", unseen: true, want: `aem.toml:4: app.web.handler.h: control is for handover direct, and not for life zygote: its copies would all have the same connection`},
 	{text: "[app.web.handler.h]\nexec = [\"./h\"]\nhandover = \"direct\"\nlife = \"zygote\"\narena.alloc = \"app\"", unseen: true, want: `aem.toml:5: app.web.handler.h.arena: alloc app does not go with life zygote: each copy has its event where the zygote got it`},
 	{text: "[app.web.handler.h]\nexec = [\"./h\"]\nhandover = \"stdin\"\nlife = \"resident\"", want: `aem.toml:3: app.web.handler.h: handover stdin goes with life cold only: resident wants direct`},
 	{text: "[app.web.handler.h]\nexec = [\"{id}\", \"a{\", \"{ID}\", \"{peeer}\"]\nhandover = \"none\"", unseen: true, want: `aem.toml:2: app.web.handler.h.exec: the program cannot come from a fact

@@ -65,7 +65,7 @@ func TestBudgetIsGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		ended := make(chan bool)
-		go func() { s.connection(context.Background(), served); close(ended) }()
+		go func() { s.meet(context.Background(), served); close(ended) }()
 		c := newConn(u, time.Minute, nil)
 		if err := row.do(c); err != nil && !errors.Is(err, syscall.EPIPE) {
 			t.Errorf("%s: %v", row.name, err)

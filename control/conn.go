@@ -216,7 +216,8 @@ func (c *conn) refuse(m message, e *Error) {
 // Peer is who is at the other end, as the kernel saw it when the connection was made.
 type Peer struct {
 	UID, GID uint32
-	PID      int32 // by now it can be another process: Session.Process is the one that connected
+	PID      int32  // by now it can be another process: Session.Process is the one that connected
+	App      string // the one that it may act on, whoever it is: a handler process, which was given the connection; "": by its user
 
 	Session *Session // nil: nobody connected
 }

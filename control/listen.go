@@ -40,6 +40,7 @@ type Listener struct {
 	lock     *os.File // held for as long as the supervisor owns the directory
 	socket   *net.UnixListener
 	patience time.Duration
+	guests   guests
 }
 
 // Listen makes the control socket in runtimeDir, which must be there. It refuses when another supervisor owns the
@@ -71,6 +72,7 @@ func (l *Listener) Path() string { return l.path }
 // Close removes the socket and gives the directory up. The lock file stays: removing it would let two supervisors
 // lock two files of the same name.
 func (l *Listener) Close() error {
+	l.guests.close()
 	return errors.Join(l.socket.Close(), l.lock.Close()) // closing the socket removes it
 }
 

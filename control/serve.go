@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/aem-exec/aem-exec/internal/sys"
 )
 
 // The server side, from the outside in:
@@ -56,6 +58,8 @@ func (l *Listener) Serve(ctx context.Context, answer Answer, log *slog.Logger) e
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = l.socket.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	l.guests.welcome(func(g guest) { connections.Go(func() { s.host(ctx, g) }) })
+	defer l.guests.close()
 
 	for failing := false; ; {
 		u, err := l.socket.AcceptUnix()
@@ -76,7 +80,7 @@ func (l *Listener) Serve(ctx context.Context, answer Answer, log *slog.Logger) e
 			return fmt.Errorf("accept on %s: %w", l.path, err)
 		default:
 			failing = false
-			connections.Go(func() { s.connection(ctx, u) })
+			connections.Go(func() { s.meet(ctx, u) })
 		}
 	}
 }
@@ -98,16 +102,30 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// connection serves one client from its first request to its end.
-func (s *server) connection(ctx context.Context, u *net.UnixConn) {
-	defer u.Close() //nolint:errcheck // it is given up whatever close returns
-	c := newConn(u, s.patience, s.room)
+// meet serves who came by the socket.
+func (s *server) meet(ctx context.Context, u *net.UnixConn) {
 	peer, err := peerOf(u)
 	if err != nil {
 		s.log.Warn("control: connection refused", "error", err)
+		u.Close() //nolint:errcheck // it is given up whatever close returns
 		return
 	}
-	foreign := peer.UID != 0 && peer.UID != s.uid
+	peer.Session = &Session{socket: u, pidfd: -1}
+	s.connection(ctx, u, peer)
+}
+
+// host serves who was given the connection.
+func (s *server) host(ctx context.Context, g guest) {
+	defer sys.Close(g.pidfd)
+	g.peer.Session = &Session{socket: g.socket, pidfd: g.pidfd}
+	s.connection(ctx, g.socket, g.peer)
+}
+
+// connection serves one client from its first request to its end.
+func (s *server) connection(ctx context.Context, u *net.UnixConn, peer Peer) {
+	defer u.Close() //nolint:errcheck // it is given up whatever close returns
+	c := newConn(u, s.patience, s.room)
+	foreign := peer.App != "" || peer.UID != 0 && peer.UID != s.uid
 	var refusal *Error
 	if errors.As(s.seats.take(foreign), &refusal) {
 		s.log.Debug("control: connection refused", "uid", peer.UID, "pid", peer.PID, "error", refusal)
@@ -115,7 +133,6 @@ func (s *server) connection(ctx context.Context, u *net.UnixConn) {
 		return
 	}
 	defer s.seats.give(foreign)
-	peer.Session = &Session{socket: u}
 	c.takes = func() int {
 		if peer.Session.sockets.Load() {
 			return MaxSockets

@@ -17,6 +17,7 @@ type Session struct {
 	Kept any
 
 	socket *net.UnixConn
+	pidfd  int // of who was given the connection; -1: the kernel knows who connected
 
 	sockets atomic.Bool // the peer's requests may bring some
 
@@ -58,6 +59,9 @@ func (s *Session) end() {
 // Process is a descriptor of the process that connected, its taker's to close. A kernel that cannot name that process for
 // certain, before Linux 6.5, is errors.ErrUnsupported.
 func (s *Session) Process() (pidfd int, err error) {
+	if s.pidfd >= 0 {
+		return sys.Dup(s.pidfd, 0)
+	}
 	raw, err := s.socket.SyscallConn()
 	if err != nil {
 		return -1, fmt.Errorf("find peer's process: %w", err)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/directcopy"
 	"github.com/aem-exec/aem-exec/source"
 )
@@ -44,7 +45,7 @@ var connectionNames = []string{"PROTO", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPLOCA
 // Explain says what a process of the handler begins with, for events that bring these facts beside the common ones. What cannot be found is an
 // error, beside what can be told all the same.
 func (s *Spec) Explain(who Account, facts []source.Field, second bool) (Explanation, error) {
-	e := Explanation{Env: s.environ(who), Args: s.Exec, Descriptors: descriptors[s.Handover]}
+	e := Explanation{Env: s.environ(who), Args: s.Exec, Descriptors: slices.Clone(descriptors[s.Handover])}
 	program, err := FindProgram(s.Exec[0], s.path())
 	if e.Program = program; program == "" {
 		e.Program = s.Exec[0]
@@ -52,13 +53,16 @@ func (s *Spec) Explain(who Account, facts []source.Field, second bool) (Explanat
 	if s.Handover == Direct {
 		o := directcopy.Options{Shared: s.Copy == SharedCopy, AppAlloc: s.Alloc == AppAlloc}
 		if o.Shared {
-			e.Descriptors = append(e.Descriptors[:3:3], Descriptor{7, "the arena", 7})
+			e.Descriptors = append(e.Descriptors, Descriptor{7, "the arena", 7})
 		}
 		if second {
 			o.Filter = &directcopy.Filter{}
-			e.Descriptors = append(e.Descriptors[:len(e.Descriptors):len(e.Descriptors)], Descriptor{directcopy.FilterDescriptor, "the second filter", directcopy.FilterDescriptor})
+			e.Descriptors = append(e.Descriptors, Descriptor{directcopy.FilterDescriptor, "the second filter", directcopy.FilterDescriptor})
 		}
-		for _, variable := range o.Environment() {
+		if s.Control {
+			e.Descriptors = append(e.Descriptors, Descriptor{control.Given, "a connection to the supervisor (docs/control.md)", control.Given})
+		}
+		for _, variable := range s.directEnvironment(o) {
 			name, _, _ := strings.Cut(variable, "=")
 			e.Variables = append(e.Variables, name)
 		}

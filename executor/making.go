@@ -33,7 +33,12 @@ func (p *process) spawn(m *spawn.Maker) error {
 	if err != nil {
 		return err
 	}
-	child, err := p.crew.spawn(m, v)
+	var child spawn.Child
+	given, err := p.connect(&v)
+	if err == nil {
+		child, err = p.crew.spawn(m, v)
+	}
+	given.settle(p.crew.work, child, err == nil)
 	if errors.Is(err, syscall.E2BIG) {
 		err = &unfitError{err}
 	}
@@ -88,7 +93,7 @@ func (p *process) arguments(v *spawn.Vars) error {
 	c := p.crew
 	var extra []string // that tell a handler of direct where it is
 	if c.pool.spec.Handover == Direct {
-		extra = p.arena().Environment()
+		extra = c.pool.spec.directEnvironment(p.arena())
 	}
 	lookup := func(string) (string, bool) { return "", false }
 	if a := p.bound; a != nil {

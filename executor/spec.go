@@ -128,6 +128,8 @@ type Spec struct {
 	ArenaMax  int64
 	Alloc     Alloc
 	Copy      Copy
+
+	Control bool // direct: each process is given a connection to the supervisor, for its app alone
 }
 
 // Account is what an app's processes run under, beside their handlers' own keys.

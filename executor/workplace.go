@@ -55,6 +55,9 @@ type Workplace struct {
 	Denied func(pid int) (name, why string)
 	// Publish detects an event for every subscriber of a topic, or refuses with ErrFull. It is called on the loop.
 	Publish func(topic string, data []byte) error
+	// Admit takes the supervisor's end of the connection that process pid was given. Both descriptors are its own. nil: there is
+	// nobody to take it.
+	Admit func(fd, pidfd, pid int) error
 	// Functions are the Go functions that callbacks and threads may name.
 	Functions map[string]Function
 }

@@ -38,7 +38,8 @@ type Agent struct {
 	handlers map[aem.JobID]Func
 }
 
-// RuntimeDir says where the supervisor's control socket is. The default is where `aem-exec ctl` looks.
+// RuntimeDir says where the supervisor's control socket is. The default is the connection that the process was given as a
+// handler with control = true, for one Attach, and else where `aem-exec ctl` looks.
 func RuntimeDir(dir string) Option { return func(o *options) { o.dir = dir } }
 
 // Token says what the program that forked this one was given: what it had registered to be inherited, this one has, too.
@@ -61,7 +62,7 @@ func Attach(ctx context.Context, app string, opts ...Option) (*Agent, error) {
 			return nil, fmt.Errorf("attach: settings: %w", err)
 		}
 	}
-	client, err := control.Dial(control.OwnEnvironment().RuntimeDir(o.dir, ""))
+	client, err := connect(o.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +74,17 @@ func Attach(ctx context.Context, app string, opts ...Option) (*Agent, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// connect connects to the supervisor in a runtime directory. Where none is named, a handler process takes the connection that it
+// was given, if it was.
+func connect(dir string) (*control.Client, error) {
+	if dir == "" {
+		if client, err := control.TakeGiven(); client != nil || err != nil {
+			return client, err
+		}
+	}
+	return control.Dial(control.OwnEnvironment().RuntimeDir(dir, ""))
 }
 
 // open asks to be an agent, and says hello as one.

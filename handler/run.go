@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/directcopy"
 )
 
@@ -88,6 +89,7 @@ func run(f Func, opts []Option) error {
 	if os.Getenv("AEM_LIFE") == "zygote" {
 		return errZygote
 	}
+	control.KeepGiven()
 	os.Unsetenv("AEM_ABI") //nolint:errcheck // it refuses impossible names only. Programs that f starts are not started by aem-exec
 	o, err := choose(opts)
 	if err != nil {

@@ -49,14 +49,19 @@ func (s *Supervisor) answer(ctx context.Context, peer control.Peer, req control.
 	return answer(s, ctx, peer, req)
 }
 
-// may reports whether a peer may act on an app: uid 0 and the supervisor's own on all, others on the apps that run as
-// them.
+// may reports whether a peer may act on an app: a handler process on its own, uid 0 and the supervisor's own on all, others
+// on the apps that run as them.
 func (s *Supervisor) may(peer control.Peer, a *app) bool {
+	if peer.App != "" {
+		return peer.App == a.spec.Name
+	}
 	return trusted(peer) || peer.UID == a.work.Account.UID
 }
 
 // trusted reports whether a peer may do all that the supervisor may.
-func trusted(peer control.Peer) bool { return peer.UID == 0 || int(peer.UID) == os.Geteuid() }
+func trusted(peer control.Peer) bool {
+	return peer.App == "" && (peer.UID == 0 || int(peer.UID) == os.Geteuid())
+}
 
 // selected are the jobs that a request means and its peer may act on. Naming a job that is not there is refused: a
 // slip would pass for success. It runs on the loop.

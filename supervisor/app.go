@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aem-exec/aem-exec/aem"
+	"github.com/aem-exec/aem-exec/control"
 	"github.com/aem-exec/aem-exec/executor"
 	"github.com/aem-exec/aem-exec/internal/filter"
 	"github.com/aem-exec/aem-exec/internal/spawn"
@@ -113,7 +114,7 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 		Filter: first, Group: group, Limited: spec.Limits.NeedsCgroup(), Places: &executor.Places{Used: &a.gauges.processes.Gauge}, Census: s.census, Booster: booster,
 		Lane: lane, Loop: s, Poller: s.poller, Alarms: &s.alarms,
 		Copier: &copier{s: s}, Scribe: s.scribe, Null: int(s.null.Fd()), Log: s.log,
-		Publish: s.publishOnLoop(spec), Denied: s.denials.name, Functions: s.options.Functions,
+		Publish: s.publishOnLoop(spec), Admit: s.admit(spec, identity), Denied: s.denials.name, Functions: s.options.Functions,
 	}
 	if recorded(spec.Seccomp) || recorded(spec.SeccompReady) {
 		if a.unseen = s.witness(a, lane, identity.UID); a.unseen != nil && s.options.Observer != nil {
@@ -126,6 +127,16 @@ func (s *Supervisor) openApp(spec *App) (*app, error) {
 		}
 	}
 	return a, s.confine(a)
+}
+
+// admit has the control server serve processes of an app that are given a connection.
+func (s *Supervisor) admit(spec *App, as policy.Identity) func(fd, pidfd, pid int) error {
+	if s.socket == nil {
+		return nil
+	}
+	return func(fd, pidfd, pid int) error {
+		return s.socket.Admit(fd, pidfd, control.Peer{UID: as.UID, GID: as.GID, PID: int32(pid), App: spec.Name})
+	}
 }
 
 // enlist has the loop look after an app that was made.
@@ -180,6 +191,9 @@ func (s *Supervisor) openPool(a *app, h *executor.Spec) (*executor.Pool, error) 
 		if err := a.work.ProbeDirect(); err != nil {
 			return nil, placed(err, "app", a.spec.Name, "handler", h.Name, "handover")
 		}
+	}
+	if h.Control && a.work.Admit == nil {
+		return nil, placed(errors.New("there is no control socket: the supervisor has no runtime directory"), "app", a.spec.Name, "handler", h.Name, "control")
 	}
 	if err := s.checkLeftovers(a, h); err != nil {
 		return nil, placed(err, "app", a.spec.Name, "handler", h.Name, "leftover")

@@ -75,6 +75,7 @@ retries = 39
 backoff = { first = "40s", factor = 4.1, max = "42s", jitter = 0.43 }
 restart = { first = "44s", factor = 4.5, max = "46s", reset = "47s" }
 arena = { size = 4800000, max = 49000000, alloc = "supervisor", copy = "shared" }
+control = true
 [app.a.handler.t]
 agent = "thread"
 call = "log"
@@ -129,6 +130,7 @@ umask +0031
 handover +direct
 descriptor 7 +the arena
 descriptor 8 +the second filter
+descriptor 9 +a connection to the supervisor \(docs/control.md\)
 arena +4800000 bytes, up to 49000000, alloc supervisor, copy shared
 environment +KEY=value
 environment +PASSED=on

@@ -137,7 +137,7 @@ static inline ssize_t aem_write(int fd, const void *data, size_t size);
  * The rest is how it is done: sections 1 to 3 as constants and structs, then the way of an event.
  */
 
-enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6, AEM_ARENA = 7, AEM_FILTER = 8 };
+enum { AEM_CHANNEL = 3, AEM_PAGE = 4, AEM_WAITER = 5, AEM_ANSWERS = 6, AEM_ARENA = 7, AEM_FILTER = 8, AEM_CONTROL = 9 };
 enum { AEM_KIND_HELLO = 1, AEM_KIND_NONCE = 2, AEM_KIND_DESCRIPTOR = 3, AEM_KIND_ERROR = 4 };
 enum { AEM_KIND_STOP = 5, AEM_KIND_REPLY = 6, AEM_KIND_GROW = 7 };
 enum { AEM_KIND_BORN = 8, AEM_KIND_ANSWER = 9, AEM_KIND_ENDED = 10, AEM_KIND_UNBORN = 11 };
@@ -638,6 +638,8 @@ static inline int aem_start(struct aem_inbox *in, const struct aem_program *p)
 	in->zygote = aem_asked("AEM_LIFE", "zygote");
 	for (fd = AEM_CHANNEL; fd <= (in->shared ? AEM_ARENA : AEM_ANSWERS); fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	if (getenv("AEM_CONTROL"))
+		fcntl(AEM_CONTROL, F_SETFD, FD_CLOEXEC);
 	unsetenv("AEM_ABI"); /* programs that the handler starts are not started by aem-exec */
 	in->passed = in->shared ? AEM_ARENA : -1;
 	in->streams[0] = in->streams[1] = -1;

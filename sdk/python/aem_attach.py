@@ -66,9 +66,11 @@ class Agent:
         self._functions, self._sequence = {}, 0
         self._around = constructor, destructor
         self._caught, self._before = [], {}  # signals: those that came, and what was done with them before
-        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        given = None if runtime_dir else os.environ.pop("AEM_CONTROL", None)  # a handler's own, for one agent
+        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=given and int(given))
         try:
-            self._control.connect(os.path.join(runtime_dir or _runtime_dir(), "control.sock"))
+            if not given:
+                self._control.connect(os.path.join(runtime_dir or _runtime_dir(), "control.sock"))
             peer = self._control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             _let_trace(struct.unpack("@i", peer[:4])[0])  # it opens this memory before it answers
             wish = {"app": app, "handler": settings, "token": token}

@@ -15,11 +15,12 @@ import (
 
 // programs are what tests start.
 var programs = map[string]func(){
-	"tell": tell,
-	"hang": hang,
-	"exec": become,
-	"try":  try,
-	"fork": child,
+	"tell":  tell,
+	"hang":  hang,
+	"exec":  become,
+	"try":   try,
+	"fork":  child,
+	"given": given,
 }
 
 // tell registers a timer, a topic and a socket, the path of which is its argument, tells what comes of them, and what ends

@@ -247,13 +247,19 @@ static inline const char *ev_ask(int op, struct ev_text *t, int fd)
 	return result;
 }
 
-/* ev_connect connects to the supervisor that `aem-exec ctl` would ask. */
+/* ev_connect takes the connection that a handler process was started with, or connects to the supervisor that `aem-exec ctl`
+ * would ask. */
 static inline int ev_connect(void)
 {
 	struct sockaddr_un to;
 	const char *dir = getenv("AEM_RUNTIME_DIR"), *more = "";
 	char own[32];
 
+	if (getenv("AEM_CONTROL")) {
+		unsetenv("AEM_CONTROL"); /* it is one connection */
+		ev.control = AEM_CONTROL;
+		return fcntl(AEM_CONTROL, F_SETFD, FD_CLOEXEC);
+	}
 	if (!dir && (dir = getenv("RUNTIME_DIRECTORY")))
 		more = ""; /* man 5 systemd.exec */
 	else if (!dir && geteuid() == 0)
