@@ -257,7 +257,7 @@ static inline int ev_connect(void)
 
 	if (getenv("AEM_CONTROL")) {
 		unsetenv("AEM_CONTROL"); /* it is one connection */
-		ev.control = AEM_CONTROL;
+		ev_control.fd = AEM_CONTROL;
 		return fcntl(AEM_CONTROL, F_SETFD, FD_CLOEXEC);
 	}
 	if (!dir && (dir = getenv("RUNTIME_DIRECTORY")))
