@@ -51,15 +51,31 @@ func (o *orphans) run(ctx context.Context) {
 			return
 		}
 		for left := true; left; {
+			hear := deaf()
 			select {
 			case <-time.After(orphanWait):
+				hear()
 			case <-ctx.Done():
+				hear()
 				return
 			}
 			var held []*spawn.Cell
 			o.s.ask(func() { held = slices.Clone(o.held) })
 			children, strays := children(held), strays(held)
 			o.s.ask(func() { left = o.look(children) || o.endStrays(strays) })
+		}
+	}
+}
+
+// deaf has no signal sent for a child's end, until hear is called: a thousand handlers may end in the second that is waited
+// anyway, and each signal would wake a thread from its work, and that a goroutine. A child is kept for who waits for it as
+// ever, which SIG_IGN would change (man 2 sigaction).
+func deaf() (hear func()) {
+	var before sys.Sigaction
+	err := sys.SetSigaction(syscall.SIGCHLD, &sys.Sigaction{}, &before)
+	return func() {
+		if err == nil {
+			sys.SetSigaction(syscall.SIGCHLD, &before, nil) //nolint:errcheck // the kernel took this action before
 		}
 	}
 }

@@ -56,7 +56,7 @@ const (
 const SizeofSiginfo = 128
 
 // SetSigaction changes what a signal does to this process, and says what it did before; man 2 rt_sigaction. It goes past
-// the Go runtime, which must have no use for the signal.
+// the Go runtime, which must have no use for the signal, or get it back as it was.
 func SetSigaction(sig syscall.Signal, action, before *Sigaction) error {
 	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(action)), uintptr(unsafe.Pointer(before)), SigsetSize, 0, 0)
 	if errno != 0 {
