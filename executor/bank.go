@@ -157,7 +157,13 @@ func (c *processes) forget(p *process) {
 // leftWait is how often a slot that still has processes is looked at again.
 const leftWait = time.Second
 
+// recycle makes a slot fit for its next process. If somebody is left in it that is for the lane.
 func (c *processes) recycle(s *slot) {
+	if s.vacant() {
+		c.free = append(c.free, s)
+		c.pool.loop.Wake(c.pool)
+		return
+	}
 	submitted := c.work.Lane.Submit(func(*spawn.Maker) {
 		empty := s.clean()
 		c.work.Loop.Post(func() {

@@ -68,15 +68,34 @@ func (s *slot) follow(a *aem.Activation) {
 	s.stderr.Follow(name, id)
 }
 
-// clean makes the slot fit for its next process and reports whether it is: nobody may be left in it. It runs on the
-// app's lane.
+// vacant reports whether nobody is left in the slot, as mostly, and makes it fit for its next process then. It is for the
+// loop: it looks into small files of the kernel, which are open.
+func (s *slot) vacant() bool {
+	if s.leaf != nil {
+		if empty, err := s.leaf.Empty(); s.leaf.Spent() || !empty && !errors.Is(err, limits.ErrNoLeaf) {
+			return false
+		}
+		s.count()
+	}
+	s.renew()
+	return true
+}
+
+// clean ends whoever is left, and makes the slot fit for its next process unless somebody stays. It runs on the app's lane.
 func (s *slot) clean() bool {
 	empty := s.vacate()
-	if empty && s.stderr != nil { // it was opened
+	if empty {
+		s.renew()
+	}
+	return empty
+}
+
+// renew logs what is left in the pipes, and forgets whose it was.
+func (s *slot) renew() {
+	if s.stderr != nil { // it was opened
 		s.stdout.Renew()
 		s.stderr.Renew()
 	}
-	return empty
 }
 
 // vacate ends what the last process left behind, where the handler does not say to leave it, and reports whether
