@@ -1,7 +1,9 @@
 package source
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/aem-exec/aem-exec/internal/sys"
@@ -119,6 +121,28 @@ func (p *Poller) Remove(w Watch) {
 // Wait waits until something is ready or timeout is over, for ever when it is negative, and tells the watchers.
 func (p *Poller) Wait(timeout time.Duration) error {
 	n, err := sys.EpollWait(p.epfd, p.batch[:], timeout)
+	return p.tell(n, err)
+}
+
+// briefWait is how long WaitBriefly waits: events that come more often find the loop's thread as it was.
+const briefWait = 3 * time.Millisecond
+
+// WaitBriefly is Wait for briefWait at most, during which the thread keeps what the Go runtime lets it run with, its P. A
+// thread that has given that away asks for another when it wakes, and wakes the runtime's monitor before it goes on. A
+// goroutine that this one has just made ready is run a little later. It reports whether nothing came all that time.
+func (p *Poller) WaitBriefly(timeout time.Duration) (idle bool, err error) {
+	if timeout < 0 || timeout > briefWait {
+		timeout = briefWait
+	}
+	n, err := sys.EpollWaitHere(p.epfd, p.batch[:], timeout)
+	if errors.Is(err, syscall.EINTR) {
+		return false, nil
+	}
+	return n == 0 && timeout == briefWait, p.tell(n, err)
+}
+
+// tell tells the watchers of what is ready.
+func (p *Poller) tell(n int, err error) error {
 	if err != nil {
 		return fmt.Errorf("wait for events: %w", err)
 	}

@@ -193,3 +193,26 @@ func TestBatchIsBounded_R031(t *testing.T) {
 		t.Errorf("two turns told %d", len(told))
 	}
 }
+
+// TestBriefWaitKnowsIdleness waits for something that is there, for nothing, and for less than the whole of it.
+func TestBriefWaitKnowsIdleness(t *testing.T) {
+	p, told := newPoller(t), 0
+	brief := func(timeout time.Duration) bool {
+		t.Helper()
+		idle, err := p.WaitBriefly(timeout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return idle
+	}
+	if brief(briefWait / 100) {
+		t.Error("idle after less than briefWait")
+	}
+	for !brief(-1) { // a signal may end a wait early
+	}
+	w := add(t, p, readable(t), func(uint32) { told++ })
+	if brief(-1) || told != 1 {
+		t.Errorf("idle, or told %d times, with something there", told)
+	}
+	p.Remove(w)
+}

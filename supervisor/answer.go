@@ -365,6 +365,7 @@ func (s *Supervisor) tell(id aem.EventID, c *aem.Completion, job func() string) 
 	if w.left--; w.left == 0 {
 		delete(s.waiters, id)
 		close(w.done)
+		s.awaited = true
 	}
 }
 

@@ -56,7 +56,7 @@ func (s *Supervisor) note(what string, id aem.JobID, reg *registration, e *aem.E
 	h.next++
 	if h.more != nil {
 		close(h.more)
-		h.more = nil
+		h.more, s.awaited = nil, true
 	}
 }
 

@@ -83,6 +83,8 @@ type Supervisor struct {
 	started   time.Time
 	sensing   bool      // the poller or the alarms have the loop: what they find is detected at one time
 	sensed    time.Time // when that was; zero until somebody asks
+	idle      bool      // nothing came for a while
+	awaited   bool      // a goroutine waits for what this turn did
 
 	tree     *limits.Tree
 	stage    *spawn.Stage
@@ -202,7 +204,7 @@ func (s *Supervisor) loop(first func()) {
 
 func (s *Supervisor) turn() {
 	s.sensing, s.sensed = true, time.Time{}
-	if err := s.poller.Wait(s.patience()); err != nil {
+	if err := s.wait(); err != nil {
 		panic("aem: internal error: " + err.Error()) // epoll_wait refuses only what a bug can give it
 	}
 	s.sensing = false
@@ -214,6 +216,17 @@ func (s *Supervisor) turn() {
 	s.run()
 	s.releaseLate()
 	s.dissolve()
+}
+
+// wait waits for what the poller watches, in the way of one to whom more comes soon, until nothing does. But where a
+// goroutine waits for what the loop did, that one runs first.
+func (s *Supervisor) wait() (err error) {
+	if s.idle || s.awaited {
+		s.idle, s.awaited = false, false
+		return s.poller.Wait(s.patience())
+	}
+	s.idle, err = s.poller.WaitBriefly(s.patience())
+	return err
 }
 
 // patience is how long the poller may wait.
@@ -236,6 +249,7 @@ func (s *Supervisor) run() {
 			return
 		}
 		p.Run(until)
+		s.awaited = s.awaited || p.Spec().Agent == executor.Callback
 	}
 }
 
@@ -276,7 +290,7 @@ func (s *Supervisor) ask(f func()) bool { return s.begin(f)() }
 // begin has f called on the loop, behind all that was begun before; what it returns waits for that, as ask does.
 func (s *Supervisor) begin(f func()) (wait func() bool) {
 	done := make(chan struct{})
-	s.Post(func() { f(); close(done) })
+	s.Post(func() { f(); close(done); s.awaited = true })
 	return func() bool {
 		select {
 		case <-done:

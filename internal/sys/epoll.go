@@ -62,3 +62,15 @@ func EpollWait(epfd int, events []EpollEvent, timeout time.Duration) (int, error
 	}
 	return 0, errno
 }
+
+// EpollWaitHere is EpollWait for a short time, of which the Go runtime is not told: the thread keeps its P while it sleeps.
+// What needs all Ps, as the collector does, ends the wait by a signal: EINTR.
+func EpollWaitHere(epfd int, events []EpollEvent, timeout time.Duration) (int, error) {
+	limit := unix.NsecToTimespec(timeout.Nanoseconds())
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)),
+		uintptr(unsafe.Pointer(&limit)), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
