@@ -157,3 +157,14 @@ func TestEvctlInC_R112_R115_R116_R117_R118_R120_R191_R192(t *testing.T) {
 		})
 	}
 }
+
+// TestEvctlParts has a C program try what few calls reach: ids by the thousand, of places that are used again.
+func TestEvctlParts_R112(t *testing.T) {
+	aemtest.Require(t, aemtest.CC)
+	w := serve(t, "[app.a.limits]\njobs = 20000\n")
+	t.Setenv("AEM_APP", "a")
+	if got := <-w.start("testdata/parts.c", 0).lines; got != "all" {
+		t.Errorf("it says %q", got)
+	}
+	w.await("nothing is left", func() bool { return len(w.jobs()) == 0 })
+}

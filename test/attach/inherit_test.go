@@ -89,7 +89,7 @@ func TestInheritanceInC_R108(t *testing.T) {
 			}
 		}
 	}
-	say("nobody 3", "attached 114, refused 22", "inherited 1, again 114", "kept 0 stopped, not kept 2, removed 2", "ticks 1, fresh 1", "look")
+	say("nobody 3", "attached 114, refused 22", "inherited 1, descriptors 0, again 114", "kept 0 stopped, not kept 2, removed 2", "ticks 1, fresh 1", "look")
 	reply, err := w.ask(control.Request{Op: control.OpLookup, All: true})
 	if err != nil {
 		t.Fatal(err)

@@ -199,14 +199,14 @@ static inline int ev_conditions(const char *text)
 /* ev_handle calls the handler of an event's job. */
 static inline int ev_handle(const struct aem_event *e, void *ctx)
 {
-	int outcome = AEM_DONE, place = ev_place_of(e->job), called = 0, jid;
+	int outcome = AEM_DONE, place = ev_find(EV_BY_JOB, e->job), called = 0, jid;
 	struct ev_job j; /* as it is now: its handler may remove it */
 
 	(void)ctx;
 	if (place < 0)
 		return aem_fail(e, "the job has no handler in this program");
 	j = ev.jobs[place];
-	jid = ev_id(place);
+	jid = j.id;
 	switch (j.kind) {
 	case EV_ACCEPT:
 		outcome = ev_accept(e, jid, &j);

@@ -6,18 +6,20 @@
 
 #include "control.h"
 #include <arpa/inet.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <sys/prctl.h>
 
 enum { EV_ACCEPT, EV_READ, EV_CLOSE, EV_SK, EV_SOCK, EV_TIMER };
-enum { EV_AHEAD = 16, EV_INDEX_BITS = 22, EV_GENERATIONS = 511 };
+enum { EV_BY_ID, EV_BY_JOB, EV_INDEXES };
+enum { EV_AHEAD = 16, EV_MOST_JOBS = 1 << 22 };
 
-/* A job as the program knows it. Its id is its place and a generation, so that a removed one is not taken for its heir. */
+/* A job as the program knows it. No id is given twice, so that a removed one is not taken for another. */
 struct ev_job {
 	uint64_t job;  /* the supervisor's id; 0: the place is free */
 	uint64_t heir; /* while a fork inherits: that of its own job */
-	int next;     /* place in the same bucket, or free too; -1: none */
-	int generation, kind, fd;
+	int next[EV_INDEXES]; /* place in the same bucket, or, in the first, free too; -1: none */
+	int id, kind, fd;
 	unsigned long flags;
 	struct sockaddr *addr;
 	int *addrlen;
@@ -42,8 +44,8 @@ static struct {
 	struct ev_text identity; /* how it attached: JSON, but for its end */
 	char token[80];
 	struct ev_job *jobs;
-	int *buckets; /* first places, by job */
-	int job_count, job_room, bucket_count, free;
+	int *buckets[EV_INDEXES]; /* first places, as many as there is room for jobs */
+	int job_count, job_room, free, last_id;
 	struct ev_copy *copies;
 	size_t copy_count, copy_room;
 } ev;
@@ -123,6 +125,9 @@ static inline void ev_leave(void)
 
 	close(ev_control.fd);
 	close(aem_at.channel);
+	close(aem_at.page);
+	close(aem_at.waiter);
+	close(aem_at.answers);
 	for (i = 0; i < ev.copy_count; i++)
 		close(ev.copies[i].pipe);
 }
@@ -149,80 +154,95 @@ static inline int ev_begin(void)
 	return ev.pid == getpid() ? 0 : evinit(app ? app : program_invocation_short_name, NULL);
 }
 
-static inline int *ev_bucket(uint64_t job) { return &ev.buckets[(job ^ job >> 32) % (unsigned)ev.bucket_count]; }
+static inline int *ev_bucket(int index, uint64_t key) { return &ev.buckets[index][(key ^ key >> 32) % (unsigned)ev.job_room]; }
 
-/* ev_sort puts each job in its bucket. */
+static inline uint64_t ev_key(int index, int place) { return index == EV_BY_ID ? (uint64_t)ev.jobs[place].id : ev.jobs[place].job; }
+
+/* ev_find is the place of the job that an index has under a key, -1 if there is none. */
+static inline int ev_find(int index, uint64_t key)
+{
+	int place = ev.job_room ? *ev_bucket(index, key) : -1;
+
+	while (place >= 0 && ev_key(index, place) != key)
+		place = ev.jobs[place].next[index];
+	return place;
+}
+
+/* ev_place is where the job of an id is; -1 with errno. */
+static inline int ev_place(int id)
+{
+	int place = ev_find(EV_BY_ID, (unsigned)id);
+
+	return place >= 0 ? place : ev_refuse(ENOENT);
+}
+
+/* ev_link puts a job in its buckets. */
+static inline void ev_link(int place)
+{
+	int index;
+
+	for (index = 0; index < EV_INDEXES; index++) {
+		int *at = ev_bucket(index, ev_key(index, place));
+		ev.jobs[place].next[index] = *at;
+		*at = place;
+	}
+}
+
+/* ev_sort puts each job in its buckets. */
 static inline void ev_sort(void)
 {
-	int i;
+	int i, index;
 
-	for (i = 0; i < ev.bucket_count; i++)
-		ev.buckets[i] = -1;
+	for (index = 0; index < EV_INDEXES; index++)
+		for (i = 0; i < ev.job_room; i++)
+			ev.buckets[index][i] = -1;
 	for (i = 0; i < ev.job_count; i++)
-		if (ev.jobs[i].job) {
-			ev.jobs[i].next = *ev_bucket(ev.jobs[i].job);
-			*ev_bucket(ev.jobs[i].job) = i;
-		}
+		if (ev.jobs[i].job)
+			ev_link(i);
 }
 
 /* ev_reserve finds a free place for one job more; -1 with errno. */
 static inline int ev_reserve(void)
 {
-	int room = ev.job_room ? 2 * ev.job_room : 64;
+	int index, room = ev.job_room ? 2 * ev.job_room : 64;
 	struct ev_job *jobs;
-	int *buckets;
 
+	if (ev.last_id == INT_MAX)
+		return ev_refuse(EDQUOT);
 	if (ev.free >= 0)
 		return ev.free;
 	if (ev.job_count < ev.job_room)
 		return ev.job_count;
-	if (room > 1 << EV_INDEX_BITS)
+	if (room > EV_MOST_JOBS)
 		return ev_refuse(EDQUOT);
 	if (!(jobs = (struct ev_job *)realloc(ev.jobs, room * sizeof *jobs)))
 		return -1;
 	ev.jobs = jobs;
-	if (!(buckets = (int *)realloc(ev.buckets, room * sizeof *buckets)))
-		return -1;
-	memset(jobs + ev.job_room, 0, (room - ev.job_room) * sizeof *jobs);
-	ev.buckets = buckets;
-	ev.job_room = ev.bucket_count = room;
+	for (index = 0; index < EV_INDEXES; index++) {
+		int *buckets = (int *)realloc(ev.buckets[index], room * sizeof *buckets);
+		if (!buckets)
+			return -1;
+		ev.buckets[index] = buckets;
+	}
+	ev.job_room = room;
 	ev_sort();
 	return ev.job_count;
 }
 
-static inline int ev_id(int place) { return ev.jobs[place].generation << EV_INDEX_BITS | (place + 1); }
-
-/* ev_place is where the job of an id is; -1 with errno. */
-static inline int ev_place(int jid)
-{
-	int place = (jid & ((1 << EV_INDEX_BITS) - 1)) - 1;
-
-	if (jid <= 0 || place < 0 || place >= ev.job_count || !ev.jobs[place].job || ev_id(place) != jid)
-		return ev_refuse(ENOENT);
-	return place;
-}
-
-static inline int ev_place_of(uint64_t job)
-{
-	int place = ev.bucket_count ? *ev_bucket(job) : -1;
-
-	while (place >= 0 && ev.jobs[place].job != job)
-		place = ev.jobs[place].next;
-	return place;
-}
-
-/* ev_forget frees a place; the next job there has another id. */
+/* ev_forget frees a place. */
 static inline void ev_forget(int place)
 {
 	struct ev_job *j = &ev.jobs[place];
-	int *at = ev_bucket(j->job);
+	int index;
 
-	while (*at != place)
-		at = &ev.jobs[*at].next;
-	*at = j->next;
+	for (index = 0; index < EV_INDEXES; index++) {
+		int *at = ev_bucket(index, ev_key(index, place));
+		while (*at != place)
+			at = &ev.jobs[*at].next[index];
+		*at = j->next[index];
+	}
 	j->job = 0;
-	j->generation = (j->generation + 1) & EV_GENERATIONS;
-	j->next = ev.free;
+	j->next[0] = ev.free;
 	ev.free = place;
 }
 
@@ -246,7 +266,7 @@ static inline int evinherit(void)
 		return -1;
 	for (p = ev_member(p, "inherited"); p && (*p == '[' || *p == ','); p = ev_skip(p)) {
 		uint64_t job = ev_job_id(ev_member(++p, "id"));
-		int place = ev_place_of(ev_job_id(ev_member(p, "parent")));
+		int place = ev_find(EV_BY_JOB, ev_job_id(ev_member(p, "parent")));
 		if (place >= 0)
 			ev.jobs[place].heir = job;
 	}

@@ -45,14 +45,13 @@ static inline int ev_register(const char *name, struct ev_text *keys, const char
 	if (strncmp(ids, "[[", 2) != 0 || !(like->job = ev_job_id(ids + 2)))
 		return ev_refuse(EPROTO);
 	if (place == ev.free)
-		ev.free = ev.jobs[place].next;
+		ev.free = ev.jobs[place].next[0];
 	else
 		ev.job_count++;
-	like->generation = ev.jobs[place].generation;
+	like->id = ++ev.last_id;
 	ev.jobs[place] = *like;
-	ev.jobs[place].next = *ev_bucket(like->job);
-	*ev_bucket(like->job) = place;
-	return ev_id(place);
+	ev_link(place);
+	return like->id;
 }
 
 /* ev_socket registers what a socket is waited for. */
@@ -192,9 +191,9 @@ static inline int ev_statuses(struct evstatus *s, const int *jids, size_t n, con
 	size_t i;
 
 	for (; *jobs == '[' || *jobs == ','; jobs = ev_skip(jobs)) {
-		uint64_t job = ev_job_id(ev_member(++jobs, "id"));
+		int place = ev_find(EV_BY_JOB, ev_job_id(ev_member(++jobs, "id")));
 		for (i = 0; i < n; i++)
-			if (ev.jobs[ev_place(jids[i])].job == job)
+			if (place >= 0 && jids[i] == ev.jobs[place].id)
 				ev_status(&s[i], jobs);
 	}
 	return 0;

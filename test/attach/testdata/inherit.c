@@ -17,13 +17,25 @@ static void on_signal(int s) { (void)s; }
 
 static int why(int result) { return result < 0 ? errno : 0; }
 
+/* descriptors is how many are open. */
+static int descriptors(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
 /* child has the ids of its parent's. */
 static int child(const int *ids)
 {
 	const struct timespec moment = {0, 1000000}, hour = {3600, 0};
 	struct evstatus s;
+	int before = descriptors();
 
 	printf("inherited %d", evinherit());
+	printf(", descriptors %d", descriptors() - before);
 	printf(", again %d\n", why(evinherit()));
 	printf("kept %d %s", why(evctl(ids[0], EVJOBLOOKUP, (unsigned long)&s)), s.state);
 	printf(", not kept %d, removed %d\n", why(evctl(ids[1], EVJOBLOOKUP, (unsigned long)&s)), why(evctl(ids[2], EVJOBLOOKUP, (unsigned long)&s)));
@@ -52,8 +64,10 @@ int main(void)
 		ids[i] = evtimer(period, period, EVF_STOPPED | (i == 1 ? 0 : EVF_INHERIT), tick);
 	printf("attached %d, refused %d\n", why(evinherit()), why(sockasync_accept(socket(AF_UNIX, SOCK_STREAM, 0), NULL, NULL, EVF_INHERIT, accepted)));
 	evctl(ids[2], EVJOBSHTDN, 0);
+	evhold(); /* which no fork is to find */
 	if (fork() == 0)
 		return child(ids);
+	evrelease();
 	wait(&status);
 	printf("child %d, parent %d\n", status, ticks);
 	if (fork() == 0) { /* it lives longer */
