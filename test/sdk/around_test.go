@@ -167,3 +167,23 @@ func TestDestructorOfAConnection_R088(t *testing.T) {
 		}
 	})
 }
+
+// TestDestructorFromThePage_R088 has the handler that was written from docs/abi.md alone end in the middle of an event.
+func TestDestructorFromThePage_R088(t *testing.T) {
+	for _, life := range []executor.Life{executor.Cold, executor.Resident, executor.Zygote} {
+		t.Run(string(life), func(t *testing.T) {
+			aemtest.Require(t, perl.needs...)
+			h := handler(t, life, perl.command(t, "testdata/handler.pl"))
+			h.Retries = 1
+			client := run(t, source.Topic{Name: "a/e"}, h)
+			client.lose("die", "exit")
+			for _, want := range []string{"destruct die 1 exit", "destruct die 2 exit"} {
+				for deadline := time.Now().Add(patience); strings.Count(client.log.String(), `msg="`+want) != 1; time.Sleep(5 * time.Millisecond) {
+					if time.Now().After(deadline) {
+						t.Fatalf("the log does not have %q once", want)
+					}
+				}
+			}
+		})
+	}
+}

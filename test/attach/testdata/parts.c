@@ -17,16 +17,17 @@ static void must(int ok, const char *what)
 
 static void texts(void)
 {
-	static const char object[] = "{\"a\":{\"n\":7,\"s\":\"}\\\",\\\\\"},\"ab\":[1,[2],{}],\"s\":\"x\\ny\\\"\\\\\\u0041\\u00e9z\",\"n\":-1,\"t\":\"12345\"}";
+	static const char object[] = "{\"ab\":[1,[2],{}],\"a\":{\"n\":7,\"s\":\"}\\\",\\\\\"},\"s\":\"x\\ny\\\"\\\\\\u0041\\u00e9z\",\"n\":-1,\"t\":\"12345\"}";
 	struct ev_text t = {NULL, 0, 0, 0};
 	char s[16], small[4];
 	int i;
 
 	ev_quote(&t, "a\"b\\c\nd\x1f\xc3\xa9");
 	must(strcmp(t.at, "\"a\\\"b\\\\c\\u000ad\\u001f\xc3\xa9\"") == 0, "quote");
-	for (i = 0; i < 300; i++) /* one by one, over each bound of its memory */
+	for (i = 0; i < 300; i++) { /* one by one, over each bound of its memory */
 		ev_put(&t, "%c", 'x');
-	must(strlen(t.at) == t.size && t.size < t.room && t.at[t.size - 1] == 'x', "put");
+		must(t.size < t.room && strlen(t.at) == t.size && t.at[t.size - 1] == 'x', "put");
+	}
 	free(t.at);
 	must(ev_number(ev_member(object, "a"), "n") == 7, "member of a member");
 	ev_string(s, sizeof s, ev_member(object, "a"), "s");

@@ -137,7 +137,7 @@ sub hello {
     sys('madvise', $MADVISE, $arena, $arena_size, 23);
     sys('madvise', $MADVISE, $arena, $arena_size, 10) if $zygote && $shared;
     tell_supervisor($HELLO, 0, pack 'QQLLLL', $arena, $arena_size, $$, syscall($GETTID), $zygote ? 64 : $ARGV[0] // 1,
-        ($zygote ? 1 : 0) | $app << 1);
+        ($zygote ? 1 : 0) | $app << 1 | 8);
     while ((my $kind = receive()) != $NONCE) { exit 0 if $kind == $STOP }
     tell_supervisor($NONCE, 0, peek($arena, 16));
 }
@@ -161,7 +161,7 @@ sub place {
 sub event {
     my ($at) = @_;
     my %e;
-    (my $magic, my $head, @e{qw(size number id job time deadline attempt count priority)}, undef, my $facts, my $facts_size,
+    (my $magic, my $head, @e{qw(size number id job time deadline attempt count priority flags)}, my $facts, my $facts_size,
         my $data_at, my $data_size) = unpack 'LLQQQQqqLLLLLLQQ', peek($at, 96);
     die "a block that is not of ABI 1\n" if $magic != 0x454d4541;
     my $rest = peek($at + $head, $facts_size);
@@ -200,13 +200,20 @@ my %commands = (
     },
 );
 
+# destruct is section 12. What it has to do is to say so.
+sub destruct {
+    my ($e) = @_;
+    print STDERR "destruct $e->{data} $e->{attempt} $e->{facts}{interrupted}\n";
+    return $DONE;
+}
+
 # run runs an event, sends what is said of it, and returns the answer.
 sub run {
     my ($e) = @_;
     my $command = $commands{ $e->{data} }
         || ($e->{data} =~ /^=/ ? sub { ($DONE, 0, '', $e->{data}) } : undef)
         || sub { ($FAIL, 0, sprintf '%d %08x', length $e->{data}, Compress::Zlib::crc32($e->{data})) };
-    my ($outcome, $delay, $text, $reply) = $command->($e);
+    my ($outcome, $delay, $text, $reply) = $e->{flags} & 1 ? destruct($e) : $command->($e);
     $_ //= '' for $text, $reply;
     tell_supervisor($ERROR, $e->{number} % 2**32, $text) if length $text;
     tell_supervisor($REPLY, $e->{number} % 2**32, $_) for unpack '(a4096)*', $reply;
