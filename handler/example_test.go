@@ -2,9 +2,12 @@ package handler_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"net"
+	"os"
 
 	"github.com/aem-exec/aem-exec/handler"
 )
@@ -50,4 +53,26 @@ func ExampleAttach() {
 	}
 	signal, err := a.Keepalive(ctx)
 	fmt.Println("ended by", signal, err)
+}
+
+// A handler that says in a file which order is in work. Whatever its process dies of, the file goes before the order is tried
+// again: it bears the event's id, so that another process finds it.
+func ExampleAround() {
+	file := func(e *handler.Event) string { return "in-work-" + e.ID.String() }
+	begin := func(_ context.Context, e *handler.Event) error {
+		return os.WriteFile(file(e), e.Data, 0o600)
+	}
+	end := func(_ context.Context, e *handler.Event) error {
+		if e.Interrupted != "" {
+			fmt.Println("order", e.ID, "was interrupted by", e.Interrupted)
+		}
+		if err := os.Remove(file(e)); !errors.Is(err, fs.ErrNotExist) { // it may have died before it was there
+			return err
+		}
+		return nil
+	}
+	handler.Run(func(_ context.Context, e *handler.Event) error {
+		fmt.Printf("order %s\n", e.Data)
+		return nil
+	}, handler.Around(begin, end))
 }

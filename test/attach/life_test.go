@@ -44,7 +44,7 @@ func TestProgramRegistersWhileItRuns_R058_R065_R079_R113_R119(t *testing.T) {
 				if got := p.says("refused "); !strings.HasPrefix(got, "22 ") || !strings.Contains(got, "did you mean every?") {
 					t.Errorf("refused: %q", got)
 				}
-				if got := p.says("own "); got != "('in', b'hello')" {
+				if got := p.says("own "); got != "('in', b'hello') construct mine destruct mine" {
 					t.Errorf("its own socket: %q", got)
 				}
 			}

@@ -25,7 +25,9 @@ def echo(e):
 
 
 path, copy = sys.argv[1:]
-with aem_attach.Agent("a", ahead=8, settings={"arena": {"copy": copy}, "ready_timeout": "5m"}) as agent:
+around = []
+with aem_attach.Agent("a", ahead=8, settings={"arena": {"copy": copy}, "ready_timeout": "5m"}, constructor=lambda e: around.append("construct " + e.event),
+                      destructor=lambda e: around.append("destruct " + e.event)) as agent:
     jobs = [agent.register("tick", {"type": "timer", "every": "10ms"}, tick),
             agent.register("news", {"type": "topic"}, news),
             agent.register("in", {"type": "socket.accept", "listen": "unix://" + path}, echo)]
@@ -39,7 +41,7 @@ with aem_attach.Agent("a", ahead=8, settings={"arena": {"copy": copy}, "ready_ti
     other.send(b"hello")
     while not seen:
         agent.dispatch()
-    print("own", *seen, flush=True)
+    print("own", *seen, *around, flush=True)
     agent.remove(ready)
     many = agent.register("many", {"type": "timer", "after": "1h"}, tick, count=500)
     agent.start(*jobs, *many)
