@@ -32,6 +32,7 @@ var beside = map[string][]string{
 	"internal/timing":    {"internal/sys", "internal/slab"},
 	"internal/signals":   {"internal/sys"},
 	"internal/memwatch":  {"internal/sys"},
+	"internal/owner":     {"internal/sys"},
 	"internal/filewatch": {"internal/sys", "internal/owner"},
 	"internal/procwatch": {"internal/sys", "internal/owner", "internal/timing"},
 	"handler":            {"directcopy", "control"},

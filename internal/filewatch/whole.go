@@ -13,16 +13,12 @@ import (
 // Whole watches whole file systems for any number of views, with one group of fanotify. It tells who did what, and needs no
 // watch for each directory; it is for root. Its methods may be called from anywhere and wait for nothing, but Close.
 type Whole struct {
-	*owner.Owner[Change]
+	*owner.Loop[Change]
 	trouble func(view uint64, err error)
-
-	epfd, bell int
-	group      int // of fanotify
-	mounts     int // the table of mounts, which says when it changes
-	done       chan struct{}
+	group   int // of fanotify
+	mounts  int // the table of mounts, which says when it changes
 
 	// The goroutine's.
-	stop    bool
 	views   []*view
 	volumes []*volume
 	marks   map[string]uint64 // what the group is told, by the file system's number
@@ -34,18 +30,16 @@ type Whole struct {
 	retry   time.Time // when views that fail begin again; zero: none does
 }
 
-// What a descriptor is known by in the epoll instance.
+// What a descriptor is known by.
 const (
-	bellData = iota
-	actsData
+	actsData = iota
 	mountsData
 )
 
 // NewWhole makes a watcher and starts it. What it is given is what New is.
 func NewWhole(report func([]Change), trouble func(view uint64, err error)) (*Whole, error) {
-	w := &Whole{trouble: trouble, done: make(chan struct{}), marks: map[string]uint64{}, gone: map[handle]place{},
-		buffer: make([]byte, bufferBytes), known: map[handle]attributes{}}
-	w.Owner = owner.New(func() { sys.EventfdAdd(w.bell) }, report) //nolint:errcheck // its counter cannot be full
+	w := &Whole{Loop: owner.NewLoop(report), trouble: trouble, group: -1, mounts: -1, marks: map[string]uint64{},
+		gone: map[handle]place{}, buffer: make([]byte, bufferBytes), known: map[handle]attributes{}}
 	if err := w.open(); err != nil {
 		w.close()
 		return nil, err
@@ -55,23 +49,16 @@ func NewWhole(report func([]Change), trouble func(view uint64, err error)) (*Who
 }
 
 func (w *Whole) open() (err error) {
-	w.epfd, w.bell, w.mounts = -1, -1, -1
 	if w.group, err = openGroup(); err != nil {
 		return err
-	}
-	if w.epfd, err = sys.EpollCreate(); err != nil {
-		return fmt.Errorf("make poller: %w", err)
-	}
-	if w.bell, err = sys.Eventfd(); err != nil {
-		return fmt.Errorf("make bell: %w", err)
 	}
 	if w.mounts, err = syscall.Open("/proc/self/mountinfo", syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open table of mounts: %w", err)
 	}
-	return errors.Join(
-		sys.EpollAdd(w.epfd, w.bell, sys.EPOLLIN, bellData),
-		sys.EpollAdd(w.epfd, w.group, sys.EPOLLIN, actsData),
-		sys.EpollAdd(w.epfd, w.mounts, sys.EPOLLPRI, mountsData)) // man 5 proc_pid_mounts
+	if err = w.Open(); err != nil {
+		return err
+	}
+	return errors.Join(w.Poll(w.group, sys.EPOLLIN, actsData), w.Poll(w.mounts, sys.EPOLLPRI, mountsData)) // man 5 proc_pid_mounts
 }
 
 // openGroup makes a group of fanotify.
@@ -89,11 +76,12 @@ func openGroup() (int, error) {
 }
 
 func (w *Whole) close() {
-	for _, fd := range []int{w.mounts, w.group, w.bell, w.epfd} {
+	for _, fd := range []int{w.mounts, w.group} {
 		if fd >= 0 {
 			sys.Close(fd)
 		}
 	}
+	w.End()
 }
 
 // Watch begins a view of all that is below its path on the file system there. What it cannot watch it reports as trouble, and
@@ -108,38 +96,26 @@ func (w *Whole) Unwatch(id uint64) { w.Ask(func() { w.end(id) }) }
 
 // Close ends all views. A report that is being made must return.
 func (w *Whole) Close() {
-	w.Ask(func() { w.stop = true })
 	select {
-	case <-w.done:
+	case <-w.Stop():
 	case <-time.After(closeWait):
 	}
 }
 
 // run is the goroutine.
 func (w *Whole) run() {
-	defer close(w.done)
 	defer w.close()
-	var ready [3]sys.EpollEvent
-	for {
-		n, err := sys.EpollWait(w.epfd, ready[:], w.patience())
-		if err != nil {
-			panic("aem: internal error: " + err.Error()) // epoll_wait refuses only what a bug can give it
-		}
-		for _, e := range ready[:n] {
-			switch e.Data() {
-			case bellData:
-				sys.EventfdClear(w.bell)
-			case actsData:
-				w.take()
-			case mountsData:
-				w.remount()
-			}
-		}
-		if w.Obey(); w.stop {
-			return
-		}
+	for w.Turn(w.patience(), w.ready) {
 		w.due(time.Now())
 		w.Flush()
+	}
+}
+
+func (w *Whole) ready(data uint64) {
+	if data == actsData {
+		w.take()
+	} else {
+		w.remount()
 	}
 }
 

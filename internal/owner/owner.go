@@ -1,5 +1,5 @@
 // Package owner is the desk of a goroutine that alone owns something: what others ask it to do, and what it reports to
-// them, in batches. What it waits for, and how it is woken, is its own business.
+// them, in batches. What it waits for, and how it is woken, is its own business; who waits for descriptors has a Loop.
 package owner
 
 import "sync"

@@ -44,7 +44,7 @@ func (w *Watcher) forget(p *process) {
 
 func (w *Watcher) unpoll(p *process) {
 	if p.pidfd != 0 {
-		sys.EpollDel(w.epfd, p.pidfd) //nolint:errcheck // it goes with the descriptor
+		w.Unpoll(p.pidfd)
 		sys.Close(p.pidfd)
 		p.pidfd = 0
 	}
@@ -92,7 +92,7 @@ func (w *Watcher) poll(p *process) bool {
 	if err != nil {
 		return false
 	}
-	if s, err := readState(p.pid); err != nil || s.began != p.began || sys.EpollAdd(w.epfd, fd, sys.EPOLLIN, uint64(p.pid)) != nil {
+	if s, err := readState(p.pid); err != nil || s.began != p.began || w.Poll(fd, sys.EPOLLIN, uint64(p.pid)) != nil {
 		sys.Close(fd)
 		return false
 	}
@@ -346,8 +346,8 @@ func (w *Watcher) pidfdReady(pid int) {
 	case p.deadline == 0: // its parent has not waited for it yet: from here on only that is of interest
 		p.deadline = timing.Now() + int64(reapWait)
 		w.dying = append(w.dying, p)
-		sys.EpollDel(w.epfd, p.pidfd)                            //nolint:errcheck // it is in it
-		sys.EpollAdd(w.epfd, p.pidfd, sys.EPOLLHUP, uint64(pid)) //nolint:errcheck // then the deadline tells
+		w.Unpoll(p.pidfd)
+		w.Poll(p.pidfd, sys.EPOLLHUP, uint64(pid)) //nolint:errcheck // then the deadline tells
 	}
 }
 

@@ -19,23 +19,17 @@ const (
 	reapWait    = time.Second // until a process that its parent does not wait for is told as ended unknown how
 	answerMost  = 1 << 16     // events before the kernel's answer to our asking for them
 	recordBytes = 1 << 10     // of one message; an event takes 76
-	waitMost    = 128         // descriptors that one wait tells of
 )
 
 // Watcher watches processes for any number of views. Its methods may be called from anywhere; only Close waits.
 type Watcher struct {
-	*owner.Owner[Exit]
-	trouble func(view uint64, err error)
-
-	epfd, bell int
-	connector  int   // 0: there is none
-	why        error // there is none
-	tracer     bool  // /proc tells us how any process ended
-
-	done chan struct{}
+	*owner.Loop[Exit]
+	trouble   func(view uint64, err error)
+	connector int   // 0: there is none
+	why       error // there is none
+	tracer    bool  // /proc tells us how any process ended
 
 	// The goroutine's.
-	stop      bool
 	views     map[uint64]*view
 	processes map[int]*process // by pid
 	over      []*process       // as the connector told: reported when nothing more is heard
@@ -51,38 +45,25 @@ func New(report func([]Exit), trouble func(view uint64, err error)) (*Watcher, e
 }
 
 func prepare(report func([]Exit), trouble func(view uint64, err error)) *Watcher {
-	w := &Watcher{trouble: trouble, tracer: canTrace()}
-	w.Owner = owner.New(func() { sys.EventfdAdd(w.bell) }, report) //nolint:errcheck // its counter cannot be full
-	return w
+	return &Watcher{Loop: owner.NewLoop(report), trouble: trouble, tracer: canTrace(), views: map[uint64]*view{}, processes: map[int]*process{}}
 }
 
 func (w *Watcher) start(connect func() (int, error)) (err error) {
-	w.done, w.views, w.processes = make(chan struct{}), map[uint64]*view{}, map[int]*process{}
-	if w.epfd, err = sys.EpollCreate(); err != nil {
-		return fmt.Errorf("make poller: %w", err)
-	}
-	if w.bell, err = sys.Eventfd(); err == nil {
-		err = sys.EpollAdd(w.epfd, w.bell, sys.EPOLLIN, bellData)
+	if err = w.Open(); err == nil {
+		if w.connector, w.why = connect(); w.why == nil {
+			err = w.Poll(w.connector, sys.EPOLLIN, connectorData)
+		}
 	}
 	if err != nil {
 		w.close()
-		return fmt.Errorf("make bell: %w", err)
-	}
-	if w.connector, w.why = connect(); w.why == nil {
-		if err = sys.EpollAdd(w.epfd, w.connector, sys.EPOLLIN, connectorData); err != nil {
-			w.close()
-			return err
-		}
+		return err
 	}
 	go w.run()
 	return nil
 }
 
-// What a descriptor is known by in the epoll instance: a pidfd by its pid.
-const (
-	bellData      = 1 << 62
-	connectorData = 1 << 63
-)
+// connectorData is what the connector is known by; a pidfd, by its pid.
+const connectorData = 0
 
 // Connected reports why programs and cgroups cannot be watched: the kernel tells us of single processes only.
 func (w *Watcher) Connected() error { return w.why }
@@ -128,47 +109,34 @@ func (w *Watcher) Unwatch(id uint64) { w.Ask(func() { w.end(id) }) }
 
 // Close ends the watcher; nothing is reported any more when it returns.
 func (w *Watcher) Close() {
-	w.Ask(func() { w.stop = true })
-	<-w.done
-	w.close()
+	<-w.Stop()
 }
 
 func (w *Watcher) close() {
-	for _, fd := range []int{w.connector, w.bell, w.epfd} {
-		if fd > 0 {
-			sys.Close(fd)
-		}
+	if w.connector > 0 {
+		sys.Close(w.connector)
 	}
+	w.End()
 }
 
 // run is the goroutine.
 func (w *Watcher) run() {
-	defer close(w.done)
+	defer w.close()
 	defer w.letGo()
 	// A process has to be looked at before it is over. The thread ends with the goroutine.
 	runtime.LockOSThread()
 	sys.SetNice(sys.NiceLeast) //nolint:errcheck // without permission it is as urgent as others
-	var ready [waitMost]sys.EpollEvent
-	for {
-		n, err := sys.EpollWait(w.epfd, ready[:], w.patience())
-		if err != nil {
-			panic("aem: internal error: " + err.Error()) // epoll_wait refuses only what a bug can give it
-		}
-		for i := range n {
-			switch data := ready[i].Data(); data {
-			case bellData:
-				sys.EventfdClear(w.bell)
-			case connectorData:
-				w.hear()
-			default:
-				w.pidfdReady(int(data))
-			}
-		}
-		if w.Obey(); w.stop {
-			return
-		}
+	for w.Turn(w.patience(), w.ready) {
 		w.due(timing.Now())
 		w.Flush()
+	}
+}
+
+func (w *Watcher) ready(data uint64) {
+	if data == connectorData {
+		w.hear()
+	} else {
+		w.pidfdReady(int(data))
 	}
 }
 
