@@ -14,10 +14,7 @@ import (
 
 // levels is a table of what threads are raised to, by the priority from which on they are.
 func levels(p *executor.Boost) kind {
-	level := object{"type": "object", "properties": object{}, "additionalProperties": false, "minProperties": 1}
-	for _, r := range levelKeys(new(executor.Level)) {
-		level["properties"].(object)[r.name] = r.kind.schema
-	}
+	level := fewSchema(levelKeys(new(executor.Level)))
 	schema := object{"type": "object", "propertyNames": object{"pattern": "^([0-9]|[12][0-9]|3[01])$"}, "additionalProperties": level}
 	return kind{name: "table of levels", schema: schema, read: func(v any) error {
 		err := eachOf(v, "want a table, like { 20 = { nice = -5 } }", func(name string, v any) error {
@@ -36,20 +33,8 @@ func levels(p *executor.Boost) kind {
 
 // readLevel reads one level.
 func readLevel(l *executor.Level, v any) error {
-	rows := levelKeys(l)
-	stated, _ := v.(map[string]any)
-	err := eachOf(v, "want a table of nice, slice, realtime", func(name string, v any) error {
-		i := slices.IndexFunc(rows, func(k key) bool { return k.name == name })
-		if i < 0 {
-			return errors.New("unknown key (nice, slice, realtime)")
-		}
-		return rows[i].kind.read(v)
-	})
-	switch {
-	case err != nil:
-	case len(stated) == 0:
-		err = errors.New("want one of nice, slice, realtime at least")
-	case l.Realtime > 0 && len(stated) > 1:
+	err := few(v, levelKeys(l))
+	if stated, _ := v.(map[string]any); err == nil && l.Realtime > 0 && len(stated) > 1 {
 		err = errors.New("realtime stands alone: nice and slice are of the other class")
 	}
 	return err

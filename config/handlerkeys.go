@@ -70,7 +70,7 @@ func processKeys(s *executor.Spec) []key {
 		{"ready_timeout", duration(&s.ReadyTimeout, 1), "5s", "How long a program may take to say that it is ready."},
 		{"kill_after", duration(&s.KillAfter, 0), "5s", "Time between SIGTERM and SIGKILL."},
 		{"leftover", choice(&s.Leftover, leftovers), "kill", "What happens to children that outlive the main process."},
-		{"success", statuses(&s.Success).or("any", func() { s.AnySuccess = true }), []any{int64(0)}, "Exit statuses that mean done."},
+		{"success", integers(&s.Success, "exit statuses", 0, 255).or("any", func() { s.AnySuccess = true }), []any{int64(0)}, "Exit statuses that mean done."},
 		{"restart", table(
 			key{"first", duration(&s.Restart.First, 1), "500ms", "The first wait."},
 			key{"factor", number(&s.Restart.Factor, 1, 100), 2.0, "How much longer each wait is than the one before."},

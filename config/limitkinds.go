@@ -41,11 +41,7 @@ func cores(p *string) kind {
 // disks is a table of limits by disk, and a weight over all of them.
 func disks(p *limits.IO) kind {
 	weight := count(&p.Weight, 1, 1000)
-	rates := object{"type": "object", "properties": object{}, "additionalProperties": false, "minProperties": 1}
-	for _, r := range diskKeys(new(limits.Device)) {
-		rates["properties"].(object)[r.name] = r.kind.schema
-	}
-	schema := object{"type": "object", "properties": object{"weight": weight.schema}, "additionalProperties": rates}
+	schema := object{"type": "object", "properties": object{"weight": weight.schema}, "additionalProperties": fewSchema(diskKeys(new(limits.Device)))}
 	return kind{name: "table of disks", schema: schema, read: func(v any) error {
 		return eachOf(v, `want a table, like { "/dev/vda" = { wbps = "10MiB" } }`, func(name string, v any) error {
 			if name == "weight" {
@@ -55,17 +51,7 @@ func disks(p *limits.IO) kind {
 				return errors.New(`want weight, or a path in the disk's file system or of its node, like "/dev/vda"`)
 			}
 			d := limits.Device{Path: name}
-			rows := diskKeys(&d)
-			err := eachOf(v, "want a table of rbps, wbps, riops, wiops", func(name string, v any) error {
-				i := slices.IndexFunc(rows, func(k key) bool { return k.name == name })
-				if i < 0 {
-					return errors.New("unknown key (rbps, wbps, riops, wiops)")
-				}
-				return rows[i].kind.read(v)
-			})
-			if d == (limits.Device{Path: name}) && err == nil {
-				err = errors.New("want one of rbps, wbps, riops, wiops at least")
-			}
+			err := few(v, diskKeys(&d))
 			p.Devices = append(p.Devices, d)
 			return err
 		})
@@ -120,6 +106,34 @@ func rawFiles(p *[]limits.Raw) kind {
 			return err
 		})
 	}}
+}
+
+// few reads a table with one at least of a few keys.
+func few(v any, rows []key) error {
+	names := make([]string, len(rows))
+	for i, r := range rows {
+		names[i] = r.name
+	}
+	err := eachOf(v, "want a table of "+list(names), func(name string, v any) error {
+		i := slices.Index(names, name)
+		if i < 0 {
+			return fmt.Errorf("unknown key (%s)", list(names))
+		}
+		return rows[i].kind.read(v)
+	})
+	if t, _ := v.(map[string]any); err == nil && len(t) == 0 {
+		err = fmt.Errorf("want one of %s at least", list(names))
+	}
+	return err
+}
+
+// fewSchema is the schema of such a table.
+func fewSchema(rows []key) object {
+	properties := object{}
+	for _, r := range rows {
+		properties[r.name] = r.kind.schema
+	}
+	return object{"type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1}
 }
 
 // eachOf reads the entries of a table, in an order that does not change. What is wrong with each begins with its name.

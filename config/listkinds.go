@@ -68,20 +68,22 @@ func choices[T ~string](p *[]T, words ...T) kind {
 	})
 }
 
-// statuses is a list of exit statuses.
-func statuses(p *[]int) kind {
-	status := object{"type": "integer", "minimum": 0, "maximum": 255}
+// integers is a list of whole numbers that are called what.
+func integers[T int | uint16](p *[]T, what string, least, most int64) kind {
+	item := object{"type": "integer", "minimum": least, "maximum": most}
 	return kind{
-		name:   "list of exit statuses",
-		schema: object{"type": "array", "items": status, "minItems": 1},
+		name:   "list of " + what,
+		schema: object{"type": "array", "items": item, "minItems": 1},
 		read: func(v any) error {
 			items, ok := v.([]any)
-			found := make([]int, len(items))
+			found := make([]T, len(items))
 			for i, item := range items {
-				ok = ok && count(&found[i], 0, 255).read(item) == nil
+				var n int
+				ok = ok && count(&n, least, most).read(item) == nil
+				found[i] = T(n)
 			}
 			if !ok || len(found) == 0 {
-				return errors.New("want a list of exit statuses from 0 to 255")
+				return fmt.Errorf("want a list of %s from %d to %d", what, least, most)
 			}
 			*p = found
 			return nil
@@ -164,29 +166,6 @@ func networks(p *[]netip.Prefix) kind {
 		return errors.Join(errs...)
 	}
 	return k
-}
-
-// ports is a list of ports.
-func ports(p *[]uint16) kind {
-	port := object{"type": "integer", "minimum": 1, "maximum": 65535}
-	return kind{
-		name:   "list of ports",
-		schema: object{"type": "array", "items": port, "minItems": 1},
-		read: func(v any) error {
-			items, ok := v.([]any)
-			found := make([]uint16, len(items))
-			for i, item := range items {
-				var n int
-				ok = ok && count(&n, 1, 65535).read(item) == nil
-				found[i] = uint16(n)
-			}
-			if !ok || len(found) == 0 {
-				return errors.New("want a list of ports from 1 to 65535")
-			}
-			*p = found
-			return nil
-		},
-	}
 }
 
 // tcpStates is a list of states of TCP.

@@ -81,7 +81,7 @@ func closeEvent(e *event) eventType {
 func stateEvent(e *event) eventType {
 	return eventType{name: "socket.state", doc: "A TCP socket of this host changes its state, whoever has it. Needs root, or the capabilities BPF and PERFMON.",
 		spec: func() source.Spec { return e.state }, keys: []key{
-			{"ports", ports(&e.state.Ports), nil, "Ports that one of the ends has. Default: all."},
+			{"ports", integers(&e.state.Ports, "ports", 1, 65535), nil, "Ports that one of the ends has. Default: all."},
 			{"addresses", networks(&e.state.Addresses), nil, "Addresses and networks that one of the ends is in. Default: all."},
 			{"states", tcpStates(&e.state.To), nil, "The new states that are told. Default: all."},
 		},

@@ -72,19 +72,18 @@ func processes(dir string) ([]int, error) {
 
 // parseNumber reads the text of a file that holds one number.
 func parseNumber(path, text string) (int64, error) {
-	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("parse %s: %v", path, err)
+	n, ok := number(text)
+	if !ok {
+		return 0, fmt.Errorf("parse %s: %q is no number", path, text)
 	}
 	return n, nil
 }
 
 // parseCounter reads the value of key from the text of a file of "key value" lines.
 func parseCounter(path, text, key string) (uint64, error) {
-	for line := range strings.Lines(text) {
-		if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); name == key {
-			return strconv.ParseUint(value, 10, 64)
-		}
+	n, ok := line(key)(text)
+	if !ok {
+		return 0, fmt.Errorf("parse %s: no %s", path, key)
 	}
-	return 0, fmt.Errorf("parse %s: no %s", path, key)
+	return uint64(n), nil
 }
