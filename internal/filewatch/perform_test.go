@@ -3,6 +3,7 @@ package filewatch
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,24 @@ var performers = map[string]func(on []string) error{
 		n, _ := strconv.Atoi(on[1])
 		for i := 0; i < n && err == nil; i++ {
 			err = os.WriteFile(fmt.Sprint(on[0], i), []byte("x"), 0o644)
+		}
+		return err
+	},
+	"storm": func(on []string) (err error) { // files and directories that come, are renamed and go, as a seed has it
+		seed, _ := strconv.Atoi(on[0])
+		random := rand.New(rand.NewPCG(uint64(seed), 0))
+		file := func() string { return fmt.Sprintf("d%d/f%d", random.IntN(20), random.IntN(10)) }
+		for range 10_000 {
+			switch random.IntN(5) {
+			case 0:
+				os.Mkdir(fmt.Sprint("d", random.IntN(20)), 0o755) //nolint:errcheck // of all of these, some can be done
+			case 1:
+				os.Rename(file(), file()) //nolint:errcheck // as said
+			case 2:
+				err = os.RemoveAll(fmt.Sprint("d", random.IntN(100)))
+			default:
+				syscall.Mknod(file(), syscall.S_IFREG|0o644, 0) //nolint:errcheck // as said
+			}
 		}
 		return err
 	},

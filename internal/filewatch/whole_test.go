@@ -3,6 +3,7 @@ package filewatch
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -180,6 +181,38 @@ func TestWholeTellsThatActsAreLost_R093_R225(t *testing.T) {
 		d.Whole.take()
 	})
 	d.want("0 overflow ", "1 overflow in")
+}
+
+// TestWholeTellsAllOfAStorm knows what there is by what it is told.
+func TestWholeTellsAllOfAStorm(t *testing.T) {
+	d := openWhole(t, "", Spec{On: Create | Remove | Rename})
+	d.perform("storm 1; storm 2; mkdir end")
+	d.until(func(lines []string) bool {
+		return len(lines) > 0 && strings.HasPrefix(lines[len(lines)-1], "0 create end")
+	})
+	told := map[string]bool{}
+	for _, c := range d.changes {
+		switch c.Op {
+		case Create:
+			told[c.Path] = true
+		case Rename:
+			delete(told, c.Old)
+			told[c.Path] = true
+		case Remove:
+			delete(told, c.Path)
+		default:
+			t.Fatalf("told of %s", c.Op)
+		}
+	}
+	there := map[string]bool{}
+	d.must(filepath.WalkDir(d.root, func(path string, _ os.DirEntry, err error) error {
+		there[path] = path != d.root
+		return err
+	}))
+	delete(there, d.root)
+	if !maps.Equal(told, there) {
+		t.Errorf("by what %d changes say there are %v, and there are %v", len(d.changes), slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(there)))
+	}
 }
 
 // until waits until what was reported is ok.
