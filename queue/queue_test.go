@@ -1,7 +1,8 @@
 package queue
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -10,89 +11,94 @@ import (
 // TestQueueAgreesWithSortedList_R037_R201 runs the queue beside the simplest thing that keeps the same promise: a list
 // sorted by level, stable within one.
 func TestQueueAgreesWithSortedList_R037_R201(t *testing.T) {
-	type item struct{ level, seq int }
 	rapid.Check(t, func(t *rapid.T) {
 		capacity := rapid.IntRange(0, 40).Draw(t, "capacity")
-		q := New[item](capacity)
-		var model []item
-		seq, front := 0, -1
+		p := &pair{queue: New[item](capacity), capacity: capacity, front: -1}
 		t.Repeat(map[string]func(*rapid.T){
-			"push": func(t *rapid.T) {
-				v := item{rapid.IntRange(0, Levels-1).Draw(t, "level"), seq}
-				seq++
-				if got, want := q.Push(v.level, v), len(model) < capacity; got != want {
-					t.Fatalf("push into %d of %d: %v", len(model), capacity, got)
-				} else if want {
-					model = append(model, v)
-				}
-			},
-			"pop": func(t *rapid.T) {
-				v, ok := q.Pop()
-				if ok != (len(model) > 0) || ok && v != model[0] {
-					t.Fatalf("pop %v %v, want first of %v", v, ok, model)
-				}
-				if ok {
-					model = model[1:]
-				}
-			},
-			"pop and return": func(t *rapid.T) {
-				v, ok := q.Pop()
-				if ok {
-					q.Return(v.level, v)
-				}
-			},
-			"return": func(t *rapid.T) {
-				if len(model) == capacity {
-					return // nothing was taken that could come back
-				}
-				v := item{rapid.IntRange(0, Levels-1).Draw(t, "level"), front}
-				front--
-				q.Return(v.level, v)
-				model = append(model, v)
-			},
-			"remove": func(t *rapid.T) {
-				odd := func(v item) bool { return v.seq%2 != 0 }
-				q.Remove(odd)
-				kept := model[:0:0]
-				for _, v := range model {
-					if !odd(v) {
-						kept = append(kept, v)
-					}
-				}
-				model = kept
-			},
-			"merge": func(t *rapid.T) {
-				level := rapid.IntRange(0, Levels-1).Draw(t, "level")
-				var moved []item
-				q.Remove(func(v item) bool {
-					if v.level%2 == 0 {
-						moved = append(moved, v)
-					}
-					return v.level%2 == 0
-				})
-				sort.Slice(moved, func(i, j int) bool { return moved[i].seq < moved[j].seq })
-				for i := range moved {
-					moved[i].level = level
-				}
-				q.Merge(level, moved, func(a, b item) bool { return a.seq < b.seq })
-				for i := range model {
-					if model[i].level%2 == 0 {
-						model[i].level = level
-					}
-				}
-			},
-			"": func(t *rapid.T) {
-				sort.SliceStable(model, func(i, j int) bool {
-					a, b := model[i], model[j]
-					return a.level > b.level || a.level == b.level && a.seq < b.seq
-				})
-				v, level, ok := q.Peek()
-				if q.Len() != len(model) || ok != (len(model) > 0) || ok && (v != model[0] || level != v.level) {
-					t.Fatalf("len %d, peek %v %v, want %v", q.Len(), v, ok, model)
-				}
-			},
+			"push": p.push, "pop": p.pop, "pop and return": p.popAndReturn, "return": p.giveBack, "remove": p.remove, "merge": p.merge, "": p.check,
 		})
 	})
+}
+
+// item is a value whose number tells its place within its level.
+type item struct{ level, seq int }
+
+// pair is a queue and the list that it is to agree with.
+type pair struct {
+	queue      *Queue[item]
+	list       []item
+	capacity   int
+	seq, front int // numbers of what comes next, behind all others and before them
+}
+
+func (p *pair) push(t *rapid.T) {
+	v := item{rapid.IntRange(0, Levels-1).Draw(t, "level"), p.seq}
+	p.seq++
+	if got, want := p.queue.Push(v.level, v), len(p.list) < p.capacity; got != want {
+		t.Fatalf("push into %d of %d: %v", len(p.list), p.capacity, got)
+	} else if want {
+		p.list = append(p.list, v)
+	}
+}
+
+func (p *pair) pop(t *rapid.T) {
+	v, ok := p.queue.Pop()
+	if ok != (len(p.list) > 0) || ok && v != p.list[0] {
+		t.Fatalf("pop %v %v, want first of %v", v, ok, p.list)
+	}
+	if ok {
+		p.list = p.list[1:]
+	}
+}
+
+func (p *pair) popAndReturn(*rapid.T) {
+	if v, ok := p.queue.Pop(); ok {
+		p.queue.Return(v.level, v)
+	}
+}
+
+// giveBack returns something that was taken before all that is there.
+func (p *pair) giveBack(t *rapid.T) {
+	if len(p.list) == p.capacity {
+		return // nothing was taken that could come back
+	}
+	v := item{rapid.IntRange(0, Levels-1).Draw(t, "level"), p.front}
+	p.front--
+	p.queue.Return(v.level, v)
+	p.list = append(p.list, v)
+}
+
+func (p *pair) remove(*rapid.T) {
+	odd := func(v item) bool { return v.seq%2 != 0 }
+	p.queue.Remove(odd)
+	p.list = slices.DeleteFunc(slices.Clone(p.list), odd)
+}
+
+// merge moves the values of every other level into one.
+func (p *pair) merge(t *rapid.T) {
+	level := rapid.IntRange(0, Levels-1).Draw(t, "level")
+	var moved []item
+	p.queue.Remove(func(v item) bool {
+		if v.level%2 == 0 {
+			moved = append(moved, item{level, v.seq})
+		}
+		return v.level%2 == 0
+	})
+	slices.SortFunc(moved, func(a, b item) int { return a.seq - b.seq })
+	p.queue.Merge(level, moved, func(a, b item) bool { return a.seq < b.seq })
+	for i := range p.list {
+		if p.list[i].level%2 == 0 {
+			p.list[i].level = level
+		}
+	}
+}
+
+func (p *pair) check(t *rapid.T) {
+	slices.SortStableFunc(p.list, func(a, b item) int { return cmp.Or(b.level-a.level, a.seq-b.seq) })
+	v, level, ok := p.queue.Peek()
+	if p.queue.Len() != len(p.list) || ok != (len(p.list) > 0) || ok && (v != p.list[0] || level != v.level) {
+		t.Fatalf("len %d, peek %v %v, want %v", p.queue.Len(), v, ok, p.list)
+	}
 }
 
 func BenchmarkPushPop(b *testing.B) {
