@@ -206,6 +206,9 @@ aem.toml:4: app.web.event.c: pressure wants exactly one of some, all`},
 	{text: "[app.web.event]\na = { type = \"pressure\", handler = \"h\", resource = \"cpu\", some = \"3s/2s\" }\nb = { type = \"pressure\", handler = \"h\", resource = \"cpu\", all = \"1s/2s\", clear = \"2s\" }\nc = { type = \"pressure\", handler = \"h\", resource = \"io\", all = \"1s/2s\", cgroup = \"x\" }\n[app.web.handler]\nh = { agent = \"callback\", call = \"log\" }", unseen: true, want: `aem.toml:2: app.web.event.a: want a window of 500ms to 10s, and a part of it
 aem.toml:3: app.web.event.b: clear: want at least twice the window: a stall that goes on is told once in each
 aem.toml:4: app.web.event.c: cgroup "x": want an absolute path, or own`},
+	{text: "[app.web.event.e]\ntype = \"file\"\nhandler = \"h\"\npath = \"/x\"\nwhole = \"filesystem\"\nrecursive = false\nexisting = true\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", unseen: true, want: `aem.toml:6: app.web.event.e: recursive is not for whole
+aem.toml:7: app.web.event.e: existing is not for whole`},
+	{text: "[app.web.event.e]\ntype = \"file\"\nhandler = \"h\"\npath = \"/x\"\nwhole = \"mount\"\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", want: `aem.toml:5: app.web.event.e.whole: "mount" is not one of filesystem`},
 	{text: "[app.web.event.e]\ntype = \"file\"\nhandler = \"h\"\non = [\"writen\"]\nmatch = [\"[\"]\n[app.web.handler.h]\nagent = \"callback\"\ncall = \"log\"", want: `aem.toml:1: app.web.event.e: path is missing
 aem.toml:4: app.web.event.e.on: "writen" is not one of create, open, in, out, close, written, owner, mode, rename, remove (did you mean written?)
 aem.toml:5: app.web.event.e.match: "[" is no name or pattern`},

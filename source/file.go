@@ -58,7 +58,11 @@ func (f File) check() error {
 			return fmt.Errorf("match %q: %w", pattern, err)
 		}
 	}
-	if f.Whole != "" && (f.Recursive || f.Existing) {
+	switch {
+	case f.Whole == "":
+	case f.Whole != filewatch.Filesystem:
+		return fmt.Errorf("whole %q: want %s", f.Whole, filewatch.Filesystem)
+	case f.Recursive || f.Existing:
 		return errors.New("recursive and existing are not for whole: it tells of all below path, and of nothing that was there before")
 	}
 	return nil

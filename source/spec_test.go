@@ -97,6 +97,9 @@ func TestCheck(t *testing.T) {
 		{"topic without a name", Topic{"app/"}, false},
 		{"notices", Notice{"supervisor.limit", []string{"a", "b*"}}, true},
 		{"notices of no pattern", Notice{"supervisor.limit", []string{"["}}, false},
+		{"a whole file system", File{Path: "/x", On: FileOn, Whole: "filesystem"}, true},
+		{"a whole of no kind", File{Path: "/x", On: FileOn, Whole: "mount"}, false},
+		{"a whole that is a tree", File{Path: "/x", On: FileOn, Whole: "filesystem", Recursive: true}, false},
 	} {
 		if err := Check(c.spec); (err == nil) != c.ok {
 			t.Errorf("%s: %v, want ok %t", c.name, err, c.ok)
