@@ -59,8 +59,8 @@ func TestDefaults(t *testing.T) {
 	})
 }
 
-func TestOptions(t *testing.T) {
-	f, err := config.Parse("/etc/aem/{x}/aem.toml", []byte(`
+// everything is a file that states what defaults do not tell of.
+const everything = `
 [supervisor]
 state_dir = "state"
 log.level = "debug"
@@ -158,14 +158,23 @@ max_bytes = "1M"
 connections = 5
 handler = "a"
 [app.app]
-`))
+`
+
+func parseEverything(t *testing.T) supervisor.Options {
+	t.Helper()
+	f, err := config.Parse("/etc/aem/{x}/aem.toml", []byte(everything))
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "state_dir", f.Options.StateDir, "/etc/aem/{x}/state")
-	same(t, "log level", f.Options.Log.Level, slog.LevelDebug)
-	same(t, "second app", f.Options.Apps[1].Name, "app")
-	web := f.Options.Apps[0]
+	return f.Options
+}
+
+func TestOptions(t *testing.T) {
+	o := parseEverything(t)
+	same(t, "state_dir", o.StateDir, "/etc/aem/{x}/state")
+	same(t, "log level", o.Log.Level, slog.LevelDebug)
+	same(t, "second app", o.Apps[1].Name, "app")
+	web := o.Apps[0]
 	same(t, "limits", web.Limits, limits.Limits{Jobs: 1000, Activations: 256, QueueBytes: 64 << 20, PriorityMax: 15,
 		JobsOf: []limits.Of{{What: "process", Most: 5}, {What: "socket.*", Most: 10}}, ActivationsOf: []limits.Of{{What: "topic", Most: 7}}, Processes: 9,
 		Memory: 65536, Swap: 1024, CPU: 2, CPUWeight: 50, CPUSet: "0-1,4", MemoryHigh: 60000, MemoryLow: 4096,
@@ -194,7 +203,10 @@ handler = "a"
 	same(t, "args", a.Args, map[string]any{"topic": "web/news"})
 	same(t, "bare exec", x.Exec, []string{"cat"})
 	same(t, "inline handler", x.Name, "x")
+}
 
+func TestOptionsOfEvents(t *testing.T) {
+	web := parseEverything(t).Apps[0]
 	z, y, n := web.Events[0], web.Events[1], web.Events[2]
 	same(t, "accept", z.Source, source.Accept{
 		Listen: []source.Address{{Scheme: "unix", Path: "/run/z"}, {Scheme: "tcp", IP: netip.MustParseAddrPort("127.0.0.1:1")}, {Scheme: "fd", Path: "web"}},
