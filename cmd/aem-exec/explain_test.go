@@ -122,7 +122,7 @@ reads       /usr
 writes      /srv /tmp
 signals     own
 handler +p
-agent +process, resident, 27 ahead
+agent +process, resident, 27 made ahead
 program +/bin/true
 arguments +\["/bin/true" "{topic}"\]
 directory +/srv

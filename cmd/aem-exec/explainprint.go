@@ -96,7 +96,7 @@ func (h *handlerAbout) rows() [][]string {
 	}
 	agent := h.Agent + ", " + h.Life
 	if h.Size > 0 {
-		agent += fmt.Sprintf(", %d ahead", h.Size)
+		agent += fmt.Sprintf(", %d made ahead", h.Size)
 	}
 	rows := [][]string{
 		{"handler", h.Name}, {"agent", agent}, {"program", h.Program}, {"arguments", fmt.Sprintf("%q", h.Arguments)},
