@@ -54,7 +54,17 @@ func benchAhead(life, language string) func(*bench) ([]row, error) {
 				return file.take()
 			}}
 		}
-		r, err := interleave(plan.turns, contends(life), contends("cold"))
-		return r.rows(title, "ns", life, "cold"), err
+		if language != "python" {
+			r, err := interleave(plan.turns, contends(life), contends("cold"))
+			return r.rows(title, "ns", life, "cold"), err
+		}
+		least, err := startSleeper()
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, least.close()) }()
+		wake := contender{"wake", func() ([]float64, error) { return least.block(plan.pace, plan.block) }}
+		r, err := interleave(plan.turns, contends(life), contends("cold"), wake)
+		return append(r.rows(title, "ns", life, "cold"), r.rows(title+".wake", "ns", life, "wake")[0]), err
 	}
 }

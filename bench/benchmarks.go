@@ -18,6 +18,7 @@ type benchmark struct {
 var benchmarks = []benchmark{
 	{"spawn", "cold.spawn", "spawn to main(): three rlimits, an identity, no_new_privs, a filter, a leaf; floor: a C vfork with the same steps", benchSpawn},
 	{"spawn", "spawn.fds", "the same with 15,000 descriptors open; floor: with 20", benchSpawnFDs},
+	{"spawn", "start.libc", "a static C program's own start, to main; floor: a program without a C library", benchStart},
 	{"dispatch", "resident.dispatch", "detected to the C handler's first line, 1 KiB; floor: an eventfd between two C processes", benchResident},
 	{"dispatch", "resident.pinned", "the same, everything on one CPU", benchResidentPinned},
 	{"dispatch", "resident.apart", "the same, waker and woken on a CPU each", benchResidentApart},
