@@ -56,6 +56,10 @@ func stretchAt(second int64, zone *time.Location) stretch {
 	if !end.IsZero() {
 		s.end = end.Unix()
 	}
+	if s.end <= second { // by a zone's rule, ZoneBounds ends every year after 365 days
+		const day = 24 * 60 * 60
+		s.end = second - second%day + day
+	}
 	return s
 }
 

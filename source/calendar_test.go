@@ -268,3 +268,34 @@ func between(c calendar, from, until time.Time) (due []int64) {
 		due, t = append(due, at.Unix()), at
 	}
 }
+
+// TestLastDayOfALeapYear_R222: Go's bounds of a zone's rule end each year after 365 days.
+func TestLastDayOfALeapYear_R222(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expr, err := parseCron("30 6 * * *")
+	if err != nil {
+		t.Fatal(err)
+	}
+	daily := &dayCalendar{6*3600 + 30*60, zone}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, c := range []calendar{&cronCalendar{expr, zone, OnceDST}, daily} {
+			at := time.Date(2096, time.December, 29, 0, 0, 0, 0, time.UTC) // where no table of changes reaches
+			for day := 29; day <= 33; day++ {
+				at, _ = c.next(at)
+				if want := time.Date(2096, time.December, day, 5, 30, 0, 0, time.UTC); !at.Equal(want) {
+					t.Errorf("%T: next is %v, want %v", c, at, want)
+				}
+			}
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("a calendar goes round in circles")
+	}
+}

@@ -248,11 +248,15 @@ func TestMissedIsBounded(t *testing.T) {
 	restart := moment(t, "2026-03-01T10:00:30Z")
 	for missed, want := range map[Missed]int{AllMissed: maxMissed + 1, OneMissed: 1} {
 		d, s, now := faked(t, restart)
-		s.env.Runs = memory{1: restart.AddDate(-1, 0, 0)}
+		runs := memory{1: restart.AddDate(-1, 0, 0)}
+		s.env.Runs = runs
 		startTimer(t, s, 1, Timer{Cron: "* * * * *", Zone: "UTC", Missed: missed})
 		s.reach(now, restart.Add(time.Second), false)
 		if len(d.detected) != want || d.detected[want-1].Count != maxMissed {
 			t.Errorf("%s: %d events, the last counts %d", missed, len(d.detected), d.detected[want-1].Count)
+		}
+		if err := runs.wants(1, *now); err != nil { // else the next run would tell of some again
+			t.Errorf("%s: %v", missed, err)
 		}
 		s.reach(now, restart.Add(time.Minute), false)
 		if n := len(d.detected); n != want+1 || d.detected[want].Count != 1 {

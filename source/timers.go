@@ -200,10 +200,10 @@ func (s *timers) looked(id aem.JobID, r *rule, now time.Time) time.Time {
 func (r *rule) remembers() bool { return r.missed == OneMissed || r.missed == AllMissed }
 
 // ran notes that a job has seen what was due: all of it until now, or, when it wants each, that one.
-func (s *timers) ran(id aem.JobID, r *rule, due, now int64) {
+func (s *timers) ran(id aem.JobID, r *rule, due, now int64, count uint64) {
 	switch {
 	case s.env.Runs == nil || !r.remembers():
-	case r.missed == AllMissed:
+	case r.missed == AllMissed && count == 1:
 		s.env.Runs.Ran(id, time.Unix(0, due))
 	default:
 		s.env.Runs.Ran(id, time.Unix(0, now))
@@ -337,7 +337,7 @@ func (s *timers) fire(slot uint32, now, wall int64) {
 	if t.due != 0 {
 		s.arm(slot, t)
 	}
-	s.ran(id, r, due, now)
+	s.ran(id, r, due, now, count)
 	e := s.env.Sink.NewEvent("timer")
 	e.Count = uint32(min(count, 1<<32-1))
 	e.Add(aem.TimeFact("scheduled", wall-(now-due)))
