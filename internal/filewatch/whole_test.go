@@ -52,6 +52,7 @@ func mounted(t testing.TB, dir string) string {
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil && err != syscall.EINVAL { // EINVAL: the test has
 			t.Error("unmount: ", err)
+			syscall.Unmount(dir, syscall.MNT_DETACH) //nolint:errcheck // so that nothing is left
 		}
 	})
 	return dir
