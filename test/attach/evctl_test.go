@@ -139,7 +139,9 @@ func TestEvctlInC_R112_R115_R116_R117_R118_R120_R191_R192(t *testing.T) {
 				"ended 1 1 closed 1 states 1",
 				"sock 1",
 				"fork 0 0",
-				"in a copy 1 1 1",
+				"read by another 0 0, error 1, gone 2, ended 1",
+				"a copy served hi 0, once 2, one 1",
+				"once, in a copy 1 1 1",
 				"waited for 0",
 			} {
 				if got := <-p.lines; !strings.HasPrefix(got, want) {
@@ -165,6 +167,20 @@ func TestEvctlParts_R112(t *testing.T) {
 	t.Setenv("AEM_APP", "a")
 	if got := <-w.start("testdata/parts.c", 0).lines; got != "all" {
 		t.Errorf("it says %q", got)
+	}
+	w.await("nothing is left", func() bool { return len(w.jobs()) == 0 })
+}
+
+// TestEvctlDetached has the supervisor end what it has with a C program, which is told so and lives on.
+func TestEvctlDetached_R113(t *testing.T) {
+	aemtest.Require(t, aemtest.CC)
+	w := serve(t, files)
+	t.Setenv("AEM_APP", "a")
+	p := w.start("testdata/detached.c", 0)
+	for _, want := range []string{"depth 1", "ended 1, 1, 1"} {
+		if got := <-p.lines; got != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
 	}
 	w.await("nothing is left", func() bool { return len(w.jobs()) == 0 })
 }

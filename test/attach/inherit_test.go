@@ -74,8 +74,8 @@ func TestInheritance_R108(t *testing.T) {
 	}
 }
 
-// TestInheritanceInC has a program in C fork: its child knows its jobs by the ids of its parent's.
-func TestInheritanceInC_R108(t *testing.T) {
+// TestEvctlInherits has a program in C fork: its child knows its jobs by the ids of its parent's.
+func TestEvctlInherits_R108(t *testing.T) {
 	aemtest.Require(t, aemtest.CC)
 	w := serve(t, files)
 	t.Setenv("AEM_APP", "a")

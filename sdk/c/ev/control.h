@@ -247,34 +247,48 @@ static inline const char *ev_ask(int op, struct ev_text *t, int fd)
 	return result;
 }
 
-/* ev_connect takes the connection that a handler process was started with, or connects to the supervisor that `aem-exec ctl`
- * would ask. */
+/* ev_variable is what the environment has under a name, NULL for nothing. */
+static inline const char *ev_variable(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+/* ev_where is the control socket that `aem-exec ctl` would ask; -1 with errno. */
+static inline int ev_where(struct sockaddr_un *to)
+{
+	const char *named = ev_variable("AEM_RUNTIME_DIR"), *systemd = ev_variable("RUNTIME_DIRECTORY"), *user = ev_variable("XDG_RUNTIME_DIR");
+	char dir[sizeof to->sun_path + 1];
+
+	if (named)
+		snprintf(dir, sizeof dir, "%s", named);
+	else if (systemd)
+		snprintf(dir, sizeof dir, "%.*s", (int)strcspn(systemd, ":"), systemd); /* the first of a list: man 5 systemd.exec */
+	else if (geteuid() == 0)
+		snprintf(dir, sizeof dir, "/run/aem");
+	else if (user && *user == '/')
+		snprintf(dir, sizeof dir, "%s/aem", user);
+	else
+		snprintf(dir, sizeof dir, "/tmp/aem-%u", (unsigned)geteuid());
+	memset(to, 0, sizeof *to);
+	to->sun_family = AF_UNIX;
+	if (snprintf(to->sun_path, sizeof to->sun_path, "%s/control.sock", dir) >= (int)sizeof to->sun_path)
+		return ev_refuse(ENAMETOOLONG);
+	return 0;
+}
+
+/* ev_connect takes the connection that a handler process was started with, or connects to that socket. */
 static inline int ev_connect(void)
 {
 	struct sockaddr_un to;
-	const char *dir = getenv("AEM_RUNTIME_DIR"), *more = "";
-	char own[32];
 
 	if (getenv("AEM_CONTROL")) {
 		unsetenv("AEM_CONTROL"); /* it is one connection */
 		ev_control.fd = AEM_CONTROL;
 		return fcntl(AEM_CONTROL, F_SETFD, FD_CLOEXEC);
 	}
-	if (!dir && (dir = getenv("RUNTIME_DIRECTORY")))
-		more = ""; /* man 5 systemd.exec */
-	else if (!dir && geteuid() == 0)
-		dir = "/run/aem";
-	else if (!dir && (dir = getenv("XDG_RUNTIME_DIR")))
-		more = "/aem";
-	else if (!dir) {
-		snprintf(own, sizeof own, "/tmp/aem-%u", (unsigned)geteuid());
-		dir = own;
-	}
-	memset(&to, 0, sizeof to);
-	to.sun_family = AF_UNIX;
-	if (snprintf(to.sun_path, sizeof to.sun_path, "%.*s%s/control.sock", (int)strcspn(dir, ":"), dir, more) >= (int)sizeof to.sun_path)
-		return ev_refuse(ENAMETOOLONG);
-	if ((ev_control.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) < 0)
+	if (ev_where(&to) < 0 || (ev_control.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) < 0)
 		return -1;
 	return connect(ev_control.fd, (struct sockaddr *)&to, sizeof to);
 }

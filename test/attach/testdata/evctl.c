@@ -230,7 +230,7 @@ static void sockets(void)
 static void in_copy(int jid, int count)
 {
 	(void)jid;
-	printf("in a copy %d %d %d\n", getpid() != original, getppid() == original, count);
+	printf("in a copy %d %d %d%s", getpid() != original, getppid() == original, count, getppid() == original ? "" : "\n");
 }
 
 /* copies has handlers run in copies of the program: one that it waits for, and one that it need not. */
@@ -240,13 +240,94 @@ static void copies(void)
 
 	original = getpid();
 	must(evtimer(ms(1), ms(0), EVF_FORK, in_copy) > 0, "evtimer");
+	printf("once, "); /* and not by the copy, too */
 	while (wait(&status) < 0)
 		must(evdispatch() >= 0 && usleep(1000) == 0, "evdispatch");
-	printf("waited for %d\n", status);
+	printf("\nwaited for %d\n", status);
 	must((id = evtimer(ms(1), ms(0), EVF_FORK | EVF_NOCLDWAIT, in_copy)) > 0, "evtimer");
 	while (evctl(id, EVJOBSTART, 0) == 0) /* it is there until it was copied */
 		must(evdispatch() >= 0 && usleep(1000) == 0, "evdispatch");
 	printf("not to be waited for %d\n", wait(NULL) < 0 && errno == ECHILD);
+}
+
+static void serve(int jid, int old_sockfd, int new_sockfd)
+{
+	(void)jid;
+	(void)old_sockfd;
+	must(write(new_sockfd, "hi", 2) == 2, "write");
+}
+
+/* copies_serve has connections served in copies: they end with those. */
+static void copies_serve(void)
+{
+	struct sockaddr_in at;
+	socklen_t length = sizeof at;
+	int id, client, second, n = 0, got, sfd = socket(AF_INET, SOCK_STREAM, 0);
+	char heard[8];
+
+	memset(&at, 0, sizeof at);
+	at.sin_family = AF_INET;
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(bind(sfd, (struct sockaddr *)&at, sizeof at) == 0 && listen(sfd, 5) == 0, "listen");
+	must(getsockname(sfd, (struct sockaddr *)&at, &length) == 0, "getsockname");
+	must((id = sockasync_accept(sfd, NULL, NULL, EVF_FORK | EVF_ONESHOT, serve)) > 0, "sockasync_accept");
+	client = dial(&at);
+	second = dial(&at); /* which waits by then, and is not served */
+	while (wait(NULL) < 0)
+		must(evdispatch() >= 0 && usleep(1000) == 0, "evdispatch");
+	while ((got = read(client, heard + n, sizeof heard - n)) > 0)
+		n += got;
+	close(client);
+	close(sfd);
+	printf("a copy served %.*s %d, once %d, one %d\n", n, heard, got, why(evctl(id, EVJOBSTART, 0)), read(second, heard, sizeof heard) <= 0);
+	close(second);
+}
+
+static int reads, last_error, conditions_seen;
+
+static void read_pair(int jid, int sockfd, const char *data, int size)
+{
+	(void)jid;
+	(void)sockfd;
+	(void)data;
+	reads++;
+	last_error = size < 0 ? errno : 0;
+}
+
+static void sock_pair(int jid, int sockfd, int conditions)
+{
+	(void)sockfd;
+	conditions_seen = conditions;
+	must(evctl(jid, EVJOBSHTDN, 0) == 0, "remove");
+}
+
+/* pairs has data that is gone when its event is handled, a connection that ends with an error, and one whose peer ends its side. */
+static void pairs(void)
+{
+	struct evstatus s;
+	int ends[2], id;
+	char byte;
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && (id = sockasync_read(ends[0], 0, read_pair)) > 0, "sockasync_read");
+	must(write(ends[1], "x", 1) == 1, "write");
+	do
+		must(evctl(id, EVJOBLOOKUP, (unsigned long)&s) == 0, "lookup");
+	while (s.running == 0);
+	must(read(ends[0], &byte, 1) == 1, "read it before");
+	for (; s.done == 0; must(evctl(id, EVJOBLOOKUP, (unsigned long)&s) == 0, "lookup"))
+		must(evdispatch() >= 0, "evdispatch");
+	printf("read by another %d %d", reads, why(evctl(id, EVJOBSTART, 0)));
+	must(write(ends[0], "x", 1) == 1, "write");
+	close(ends[1]); /* with data unread */
+	until(&reads);
+	printf(", error %d, gone %d", last_error == ECONNRESET, why(evctl(id, EVJOBSTART, 0)));
+	close(ends[0]);
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && sockasync_sock(ends[0], 0, sock_pair) > 0, "sockasync_sock");
+	must(shutdown(ends[1], SHUT_WR) == 0, "shutdown");
+	until(&conditions_seen);
+	printf(", ended %d\n", conditions_seen == (POLLIN | POLLRDHUP));
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static struct {
@@ -262,7 +343,7 @@ static void *construct(int jid, int sockfd)
 
 static void destruct(int jid, void *made, int died)
 {
-	around.wrong += getpid() != original || !made || around.constructs != around.destructs + 1;
+	around.wrong += getpid() != original || ev.held == 0 || !made || around.constructs != around.destructs + 1;
 	free(made);
 	around.destructs++;
 	around.deaths += died;
@@ -285,8 +366,10 @@ static void arounds(void)
 	static const struct {
 		int flags, how;
 	} each[] = {{0, 0}, {EVF_FORK, 0}, {EVF_FORK, SIGKILL}, {EVF_FORK | EVF_NOCLDWAIT, 0}, {EVF_FORK | EVF_NOCLDWAIT, SIGTERM}};
+	int before = dup(0), after;
 	size_t i;
 
+	close(before);
 	for (i = 0; i < sizeof each / sizeof *each; i++) {
 		int id = evtimer(ms(1), ms(0), each[i].flags | EVF_STOPPED, surrounded);
 		around.how = each[i].how;
@@ -299,6 +382,8 @@ static void arounds(void)
 			;
 	}
 	printf("around %d %d died %d wrong %d stale %d\n", around.constructs, around.destructs, around.deaths, around.wrong, why(evaround(1, NULL, NULL)));
+	must((after = dup(0)) == before, "descriptors stay as they are");
+	close(after);
 	around.how = 0;
 	must(evaround(evtimer(ms(1), ms(0), EVF_FORK, surrounded), NULL, destruct) == 0, "evaround");
 	while (wait(NULL) < 0)
@@ -338,6 +423,8 @@ int main(int argc, char **argv)
 	holds();
 	sockets();
 	forks();
+	pairs();
+	copies_serve();
 	copies();
 	arounds();
 	puts("all");

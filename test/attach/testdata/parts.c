@@ -42,6 +42,27 @@ static void texts(void)
 	must(s[0] == 0, "no string");
 }
 
+/* places has the supervisor looked for where ctl does. */
+static void places(void)
+{
+	char was[200], longest[200];
+	struct sockaddr_un to;
+
+	snprintf(was, sizeof was, "%s", getenv("AEM_RUNTIME_DIR"));
+	setenv("RUNTIME_DIRECTORY", "/run/one:/run/other", 1);
+	must(ev_where(&to) == 0 && strncmp(to.sun_path, was, strlen(was)) == 0, "AEM_RUNTIME_DIR");
+	setenv("AEM_RUNTIME_DIR", "", 1);
+	must(ev_where(&to) == 0 && strcmp(to.sun_path, "/run/one/control.sock") == 0, "RUNTIME_DIRECTORY");
+	memset(longest, 'x', sizeof longest);
+	longest[sizeof longest - 1] = 0;
+	setenv("RUNTIME_DIRECTORY", longest, 1);
+	must(ev_where(&to) < 0 && errno == ENAMETOOLONG, "a long one");
+	unsetenv("RUNTIME_DIRECTORY");
+	setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+	must(ev_where(&to) == 0 && strcmp(to.sun_path, geteuid() ? "/run/user/7/aem/control.sock" : "/run/aem/control.sock") == 0, "the user's own");
+	setenv("AEM_RUNTIME_DIR", was, 1);
+}
+
 static int place_of(int jid)
 {
 	int i;
@@ -148,6 +169,7 @@ int main(void)
 	int i, was[16];
 
 	texts();
+	places();
 	for (i = 3; i < 16; i++)
 		was[i] = fcntl(i, F_GETFD) >= 0;
 	must(evinit("none-of-ours", NULL) < 0 && errno == ENOENT && strstr(evwhy(), "none-of-ours") != NULL, "no such app");
