@@ -140,6 +140,21 @@ func start(t *testing.T, name string, args ...string) command {
 	return command{c, end}
 }
 
+// script is a shell at path that has begun to run its script: by then the connector has told of its exec, which the
+// kernel does a little after a program has its name.
+func script(t *testing.T, path, last string) command {
+	t.Helper()
+	up := t.TempDir() + "/up"
+	c := start(t, path, "-c", ": >"+up+"; read x; "+last)
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(up); err == nil {
+			return c
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func shell(t *testing.T, last string) command { return start(t, "sh", "-c", "read x; "+last) }
 
 // each runs a test with the connector, which needs root, and with pidfds alone.
@@ -427,7 +442,7 @@ func TestLostEventsAreLookedFor_R093_R224(t *testing.T) {
 		e.lost()
 	})
 	<-began
-	new := start(t, path, "-c", "read x; exit 3")
+	new := script(t, path, "exit 3")
 	seen.end()
 	close(ended)
 	told := map[How][]uint64{}
@@ -461,7 +476,7 @@ func TestProcessKnownBeforeItsExecIsHeardOf_R224(t *testing.T) {
 		<-ended
 	})
 	<-began
-	p := start(t, path, "-c", "read x; exit 3")
+	p := script(t, path, "exit 3")
 	close(started)
 	<-seen
 	p.end()
