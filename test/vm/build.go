@@ -13,7 +13,7 @@ import (
 )
 
 // cPrograms are the sources of the C programs that those tests run.
-var cPrograms = []string{"internal/spawn/testdata/*.c", "examples/handlers/*/*.c", "test/sdk/testdata/*.c", "test/attack/*.c"}
+var cPrograms = []string{"internal/spawn/testdata/*.c", "examples/handlers/*/*.c", "test/sdk/testdata/*.c", "test/attach/testdata/*.c", "test/attack/*.c"}
 
 // hostPackages are the packages of the host whose programs those tests run. Debian cannot be without them.
 var hostPackages = []string{"coreutils", "dash", "grep", "hostname", "util-linux"}
