@@ -52,7 +52,7 @@ func TestCommandMistakes_R172(t *testing.T) {
 		typ, settings, handover, want string
 	}{
 		{"tmier", "after=1s", "", `tmier: unknown type "tmier" (did you mean timer?)`},
-		{"timer", "after=1 evry=2s", "", "after=1: want a duration like \"2s\"\nevry=2s: unknown key \"evry\" (did you mean every?)"},
+		{"timer", "after=1 evry=2s", "", "timer: timer wants exactly one of after, every, at, cron\nafter=1: want a duration like \"2s\"\nevry=2s: unknown key \"evry\" (did you mean every?)"},
 		{"timer", "after=1s after=2s", "", "after=2s: the key is there twice"},
 		{"timer", "every=1s after", "", "after: want KEY=VALUE, with a key of an event"},
 		{"timer", "after=1s handler=x type=y", "", "handler=x: want KEY=VALUE, with a key of an event\ntype=y: want KEY=VALUE, with a key of an event"},
@@ -62,7 +62,7 @@ func TestCommandMistakes_R172(t *testing.T) {
 		{"timer", "after=1s", "socket", "timer: timer has no socket (handler \"try\" has handover socket)"},
 		{"timer", "after=1s", "sock", `./a: "sock" is not one of direct, socket, listen-fds, stdin, data, none (did you mean socket?)`},
 		{"file", "path=x on=writen", "", `on=writen: "writen" is not one of create, open, in, out, close, written, owner, mode, rename, remove (did you mean written?)`},
-		{"process.exit", "pid=1\nx=2", "", "process.exit: process.exit wants exactly one of pid, pidfile, exe, cgroup\npid=1\nx=2: want a whole number from 1 to 4194304"},
+		{"process.exit", "pid=1\nx=2", "", "pid=1\nx=2: want a whole number from 1 to 4194304"},
 	} {
 		settings := strings.Split(c.settings, " ")
 		if c.settings == "" {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 
 	"github.com/aem-exec/aem-exec/policy"
@@ -39,7 +40,7 @@ func (d *decoder) warnf(at, format string, args ...any) {
 }
 
 // rows reads the table at by its rows: every key is known and of its kind, or an error; what is not stated takes its
-// default. It returns what the file states.
+// default. It returns what the file states, a misspelt key under its right name too: that it is missing is not told beside.
 func (d *decoder) rows(at string, v any, rows []key) map[string]any {
 	stated, ok := v.(map[string]any)
 	if !ok {
@@ -60,12 +61,18 @@ func (d *decoder) rows(at string, v any, rows []key) map[string]any {
 			d.read(join(at, k.name), k.def, k.kind)
 		}
 	}
+	all := maps.Clone(stated)
 	for _, name := range sorted(stated) {
-		if !known[name] {
-			d.errorIn(at, name, "unknown key %q%s", name, meant(name, known))
+		if known[name] {
+			continue
+		}
+		text, own := meant(name, known)
+		d.errorIn(at, name, "unknown key %q%s", name, text)
+		if _, ok := stated[own]; own != "" && !ok {
+			all[own] = stated[name]
 		}
 	}
-	return stated
+	return all
 }
 
 // read reads one value. A kind may find several things wrong with it: they are told apart.

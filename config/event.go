@@ -54,7 +54,7 @@ func (d *decoder) eventType(e *event, stated map[string]any) (eventType, []key) 
 	switch {
 	case isString:
 		d.errorIn(e.at, "type", "unknown type %q%s", name, suggest(name, typeNames()))
-	case stated["type"] == nil:
+	case stated["type"] == nil && !slices.ContainsFunc(sorted(stated), func(key string) bool { return nearest(key, []string{"type"}) != "" }):
 		d.errorf(e.at, "type is missing")
 	}
 	return eventType{}, all

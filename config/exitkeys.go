@@ -34,9 +34,13 @@ func (d *decoder) exit(e *event) {
 		}
 	}
 	e.exit.PIDFile = d.absolute(e.exit.PIDFile)
-	if stated != 1 {
+	switch {
+	case stated != 1:
 		d.errorf(e.at, "process.exit wants exactly one of pid, pidfile, exe, cgroup")
-	} else if err := source.Check(e.exit); err != nil {
-		d.errorf(e.at, "%v", err)
+	case e.exit == source.ProcessExit{}: // refused already
+	default:
+		if err := source.Check(e.exit); err != nil {
+			d.errorf(e.at, "%v", err)
+		}
 	}
 }

@@ -32,6 +32,12 @@ aem.toml:3: app.web: unknown key "memory" (a key of [app.NAME.limits])
 aem.toml:7: app.web.handler.h: unknown key "user" (a key of [app.NAME])
 aem.toml:8: app.web.handler.h: unknown key "priority" (a key of [app.NAME.event.EVENT])
 aem.toml:12: app.web.event.e: unknown key "timeout" (a key of [app.NAME.handler.HANDLER])`},
+	{text: "[app.web.handler.h]\nexce = [\"cat\"]\nhandovr = \"none\"\n[app.web.event.e]\ntpye = \"topic\"\nhandler = \"h\"\n[app.web.event.x]\ntype = \"process.exit\"\npdi = 7\nhandlr = \"h\"\n[app.web.event.f]\ntype = \"file\"\npth = \"/x\"\nhandler = \"h\"", want: `aem.toml:2: app.web.handler.h: unknown key "exce" (did you mean exec?)
+aem.toml:3: app.web.handler.h: unknown key "handovr" (did you mean handover?)
+aem.toml:5: app.web.event.e: unknown key "tpye" (did you mean type?)
+aem.toml:9: app.web.event.x: unknown key "pdi" (did you mean pid?)
+aem.toml:10: app.web.event.x: unknown key "handlr" (did you mean handler?)
+aem.toml:13: app.web.event.f: unknown key "pth" (did you mean path?)`},
 	{text: "[supervisor]\n[app.web\nstart = true\n", want: `aem.toml:2: expected '.' or ']' to end table name, but got '\n' instead`},
 	{text: "[app.web.limits]\ntypes = [\"tmier\"]\n[app.web.event.e]\ntype = \"topic\"\nhandler = { agent = \"callback\", call = \"log\" }", unseen: true,
 		want: `aem.toml:2: app.web.limits.types: "tmier" means no event type (did you mean timer?)`},

@@ -7,8 +7,9 @@ import (
 	"github.com/aem-exec/aem-exec/supervisor"
 )
 
-// meant says what an unknown key of a table may have been meant as: a key of another table, or the nearest of its own.
-func meant(name string, known map[string]bool) string {
+// meant says what an unknown key of a table may have been meant as: a key of another table, or the nearest of its own, which
+// it returns.
+func meant(name string, known map[string]bool) (text, own string) {
 	var owners []string
 	for _, t := range tables() {
 		if slices.ContainsFunc(t.rows, func(k key) bool { return k.name == name }) {
@@ -16,9 +17,10 @@ func meant(name string, known map[string]bool) string {
 		}
 	}
 	if owners != nil {
-		return " (a key of " + list(owners) + ")"
+		return " (a key of " + list(owners) + ")", ""
 	}
-	return suggest(name, sorted(known))
+	own = nearest(name, sorted(known))
+	return didYouMean(own), own
 }
 
 // titled is a table of the file with the keys that it may have, whatever else it states.
@@ -45,7 +47,17 @@ func tables() []titled {
 }
 
 // suggest is ` (did you mean x?)` for the known name that is nearest to what was written, or "".
-func suggest(written string, known []string) string {
+func suggest(written string, known []string) string { return didYouMean(nearest(written, known)) }
+
+func didYouMean(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " (did you mean " + name + "?)"
+}
+
+// nearest is the known name that is nearest to what was written, "" if none is near.
+func nearest(written string, known []string) string {
 	best, least := "", 1+len(written)/4
 	if least > 3 {
 		least = 3
@@ -59,10 +71,7 @@ func suggest(written string, known []string) string {
 			best, least = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return " (did you mean " + best + "?)"
+	return best
 }
 
 // distance counts the bytes to insert, drop or change, and the neighbours to swap, that make a into b.
