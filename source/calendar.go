@@ -152,11 +152,12 @@ func instant(wall int64, zone *time.Location) time.Time {
 // daily is the calendar then.
 func parseAt(s string, zone *time.Location) (at time.Time, daily calendar, err error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil, nil
+		return t, nil, inReach(s, t)
 	}
 	for _, form := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
 		if t, err := time.Parse(form, s); err == nil {
-			return instant(t.Unix(), zone).Add(time.Duration(t.Nanosecond())), nil, nil
+			at := instant(t.Unix(), zone).Add(time.Duration(t.Nanosecond()))
+			return at, nil, inReach(s, at)
 		}
 	}
 	for _, form := range []string{"15:04:05", "15:04"} {
@@ -165,6 +166,14 @@ func parseAt(s string, zone *time.Location) (at time.Time, daily calendar, err e
 		}
 	}
 	return time.Time{}, nil, fmt.Errorf(`at %q: want a time like "2026-12-24T18:00:00", with Z or an offset or in the zone, or one of day like "18:00"`, s)
+}
+
+// inReach refuses times that cannot be counted in nanoseconds since 1970: as others they would be.
+func inReach(s string, t time.Time) error {
+	if year := t.UTC().Year(); year < 1970 || year > 2261 {
+		return fmt.Errorf("at %q: want a year from 1970 to 2261", s)
+	}
+	return nil
 }
 
 // loadZone finds a time zone; "" is the local one.

@@ -99,7 +99,7 @@ func (s *timers) clockJumped(offset int64) {
 	back := s.set.offset - offset
 	s.set.offset = offset
 	if c := s.clocks[RealtimeClock]; c != nil && back > int64(correction) {
-		s.dueAnew(c)
+		s.dueAnew(c, back)
 	}
 	for name, c := range s.clocks {
 		if name != MonotonicClock {
@@ -109,19 +109,24 @@ func (s *timers) clockJumped(offset int64) {
 	}
 }
 
-// dueAnew asks all calendars for their next times by a clock that was far ahead.
-func (s *timers) dueAnew(c *clock) {
-	now := time.Unix(0, c.now())
+// dueAnew has what waited by a clock that was far ahead wait by the right one: calendars are asked anew, what counts from
+// its job's start has as long to go as it had, and what was due already is due still. Only a time is the same time.
+func (s *timers) dueAnew(c *clock, ahead int64) {
+	now := c.now()
 	for slot, t := range s.timers.All() {
 		r := &s.rules[t.rule]
-		if t.generation == 0 || t.due == 0 || r.calendar == nil {
+		if t.generation == 0 || t.due == 0 || r.on != c || r.absolute {
 			continue
 		}
-		at, ok := r.calendar.next(now)
 		_, armed := c.wheel.Deadline(slot)
-		if c.wheel.Clear(slot); !ok {
+		c.wheel.Clear(slot)
+		if t.due -= ahead; t.due > now && r.calendar != nil {
 			t.due = 0
-		} else if t.due = at.UnixNano(); armed {
+			if at, ok := r.calendar.next(time.Unix(0, now)); ok {
+				t.due = at.UnixNano()
+			}
+		}
+		if armed && t.due != 0 {
 			s.arm(slot, t)
 		}
 	}

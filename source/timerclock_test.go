@@ -120,6 +120,42 @@ func TestClockSetBack_R222(t *testing.T) {
 	wantTold(t, d, "11:00+0", "12:00+0", "13:00+0")
 }
 
+// TestClockCorrected_R222: who waited by a clock that was years ahead waits no longer than before it was corrected, and
+// what was due by it and held is not lost.
+func TestClockCorrected_R222(t *testing.T) {
+	d, s, now := faked(t, moment(t, "2030-01-01T00:00:00Z"))
+	startTimer(t, s, 1, Timer{Every: time.Hour, First: time.Hour, Clock: RealtimeClock})
+	startTimer(t, s, 2, Timer{After: 90 * time.Minute, Clock: RealtimeClock})
+	startTimer(t, s, 3, Timer{Cron: "30 * * * *", Zone: "UTC"})
+	startTimer(t, s, 4, Timer{At: "2030-01-01T01:00:00Z"})
+	s.Hold(3)
+	s.reach(now, moment(t, "2030-01-01T00:40:00Z"), false)
+	s.reach(now, moment(t, "2026-01-01T12:00:00Z"), true)
+	wantTold(t, d)
+	s.Resume(3)
+	s.reach(now, moment(t, "2026-01-01T12:19:59Z"), false)
+	wantTold(t, d, "11:50+0")
+	s.reach(now, moment(t, "2026-01-01T12:50:00Z"), false)
+	wantTold(t, d, "11:50+0", "12:20+0", "12:30+0", "12:50+0")
+	s.reach(now, moment(t, "2026-01-01T13:20:00Z"), false)
+	wantTold(t, d, "11:50+0", "12:20+0", "12:30+0", "12:50+0", "13:20+0")
+}
+
+// TestTimerIsNeverForTooLong: what is later than can be counted is not in the past.
+func TestTimerIsNeverForTooLong(t *testing.T) {
+	d, s, now := faked(t, moment(t, "2026-01-01T00:00:00Z"))
+	const longest = time.Duration(1<<63 - 1)
+	startTimer(t, s, 1, Timer{After: longest, Clock: RealtimeClock})
+	startTimer(t, s, 2, Timer{After: longest, Clock: RealtimeClock, Jitter: longest})
+	s.reach(now, moment(t, "2200-01-01T00:00:00Z"), false)
+	wantTold(t, d)
+	for _, at := range []string{"2262-01-01T00:00:00Z", "3000-01-01", "1000-01-01T00:00"} {
+		if err := CheckAt(at); err == nil {
+			t.Errorf("%s is taken", at)
+		}
+	}
+}
+
 // TestKernelTellsOfASetClock_R222 sets the clock forward by a nanosecond.
 func TestKernelTellsOfASetClock_R222(t *testing.T) {
 	aemtest.Require(t, aemtest.Root)

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -168,7 +169,7 @@ func (t *timer) job(slot uint32) aem.JobID {
 // firstDue is when a timer that starts now is due.
 func (s *timers) firstDue(id aem.JobID, t *timer, r *rule, now int64) int64 {
 	if r.calendar == nil && !r.absolute {
-		return now + t.first
+		return now + min(t.first, math.MaxInt64-now)
 	}
 	from := s.looked(id, r, time.Unix(0, now))
 	if !r.absolute {
@@ -254,7 +255,7 @@ func (s *timers) arm(slot uint32, t *timer) {
 	r := &s.rules[t.rule]
 	at := t.due
 	if r.jitter > 0 {
-		at += rand.Int64N(int64(r.jitter))
+		at += min(rand.Int64N(int64(r.jitter)), math.MaxInt64-at)
 	}
 	r.on.wheel.Set(slot, at)
 	s.wakeAt(r.on, at)

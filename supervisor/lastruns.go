@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -94,13 +95,13 @@ func (r *lastRuns) Ran(id aem.JobID, at time.Time) {
 // write puts all of it into the file, whole or not at all.
 func (r *lastRuns) write() {
 	r.mu.Lock()
-	text, err := json.MarshalIndent(r.last, "", "  ")
-	dirty := r.dirty
+	dirty, last := r.dirty, maps.Clone(r.last) // the loop waits for no more than that
 	r.dirty = false
 	r.mu.Unlock()
 	if !dirty {
 		return
 	}
+	text, err := json.MarshalIndent(last, "", "  ")
 	if err == nil {
 		err = replaceFile(r.file, text)
 	}
