@@ -213,10 +213,10 @@ func (p *Pool) Remove(meant func(*aem.Activation) bool, gone func(*aem.Activatio
 	})
 }
 
-// Reorder gives the waiting activations of a job another priority: each goes to its place in the order of activation.
-func (p *Pool) Reorder(job aem.JobID, level aem.Priority) {
+// Reorder gives the waiting activations that are meant another priority: each goes to its place in the order of activation.
+func (p *Pool) Reorder(meant func(*aem.Activation) bool, level aem.Priority) {
 	var moved []*aem.Activation
-	p.Remove(func(a *aem.Activation) bool { return a.Job == job }, func(a *aem.Activation) {
+	p.Remove(meant, func(a *aem.Activation) {
 		a.Priority = level
 		moved = append(moved, a)
 	})

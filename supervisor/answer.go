@@ -101,15 +101,6 @@ func identifies(req control.Request) bool {
 	return len(req.Selectors) > 0 && !slices.ContainsFunc(req.Selectors, func(sel control.Selector) bool { return sel.ID == 0 })
 }
 
-func (s *Supervisor) selectedIDs(peer control.Peer, req control.Request) ([]aem.JobID, error) {
-	jobs, err := s.selected(peer, req)
-	ids := make([]aem.JobID, len(jobs))
-	for i, j := range jobs {
-		ids[i] = j.id
-	}
-	return ids, err
-}
-
 // ownJobs are those that the peer's program has registered.
 func (s *Supervisor) ownJobs(peer control.Peer, req control.Request) (jobs []*job, err error) {
 	at, err := attachedBy(req.Op, peer)
@@ -278,62 +269,11 @@ func (h holds) String() string {
 	return "limit"
 }
 
-// touch does something to each job, to as many in a turn as others can wait for, and answers with their names, or how many
-// they are.
-func (s *Supervisor) touch(peer control.Peer, req control.Request, f func(j *job, t *control.Touched)) control.Reply {
-	var ids []aem.JobID // nil: not looked for yet
-	touched, acted, err := []control.Touched{}, 0, errStopping
-	step := func() (more bool) {
-		if ids == nil {
-			if ids, err = s.selectedIDs(peer, req); err != nil {
-				return false
-			}
-		}
-		n := min(len(ids), registerAtOnce)
-		s.batch(func() {
-			for _, id := range ids[:n] {
-				j := s.jobs.get(id)
-				if j == nil {
-					continue // removed between two turns
-				}
-				t := control.Touched{ID: id}
-				if acted++; !req.Quiet {
-					t.Job = s.jobs.registration(j).name()
-				}
-				if f(j, &t); !req.Quiet {
-					touched = append(touched, t)
-				}
-			}
-		})
-		ids = ids[n:]
-		return len(ids) > 0
-	}
-	one := !req.Own && !req.All && identifies(req) && len(req.Selectors) <= registerAtOnce
-	return s.inTurns(one, step, func() control.Reply {
-		switch {
-		case err != nil:
-			return refusal(req.Op, err)
-		case req.Quiet:
-			return control.Done(control.Acted{Jobs: acted})
-		}
-		return control.Done(touched)
-	})
-}
-
-func (s *Supervisor) touched(jobs []*job, f func(j *job, t *control.Touched)) []control.Touched {
-	touched := make([]control.Touched, len(jobs))
-	for i, j := range jobs {
-		touched[i] = control.Touched{ID: j.id, Job: s.jobs.registration(j).name()}
-		f(j, &touched[i])
-	}
-	return touched
-}
-
 func (s *Supervisor) answerStart(_ context.Context, peer control.Peer, req control.Request) control.Reply {
-	return s.touch(peer, req, func(j *job, _ *control.Touched) {
+	return s.touch(peer, req, act{do: func(j *job, _ *control.Touched) {
 		s.jobs.registration(j).pool.Start()
 		s.start(j.id)
-	})
+	}})
 }
 
 func (s *Supervisor) answerStop(_ context.Context, peer control.Peer, req control.Request) control.Reply {
@@ -341,11 +281,14 @@ func (s *Supervisor) answerStop(_ context.Context, peer control.Peer, req contro
 	if req.Close {
 		stop = s.stop
 	}
-	return s.touch(peer, req, func(j *job, _ *control.Touched) { stop(j.id) })
+	return s.touch(peer, req, act{do: func(j *job, _ *control.Touched) { stop(j.id) }})
 }
 
 func (s *Supervisor) answerRemove(_ context.Context, peer control.Peer, req control.Request) control.Reply {
-	return s.touch(peer, req, func(j *job, _ *control.Touched) { s.remove(j.id) })
+	return s.touch(peer, req, act{
+		ahead: func(jobs []*job) { s.shedWaiting(jobs, removedCompletion()) },
+		do:    func(j *job, _ *control.Touched) { s.remove(j.id) },
+	})
 }
 
 // waiter waits for the fates of one event.

@@ -174,7 +174,7 @@ func (s *Supervisor) remove(id aem.JobID) {
 	s.stop(id)
 	j := s.jobs.get(id)
 	reg := s.jobs.registration(j)
-	s.shedWaiting(j, removedCompletion())
+	s.shedWaiting([]*job{j}, removedCompletion())
 	r, c := &reg.app.removed, s.jobs.counts(j)
 	r.Detected, r.Done, r.Failed = r.Detected+c.Detected, r.Done+c.Done, r.Failed+c.Failed
 	r.Expired, r.Shed, r.Running = r.Expired+c.Expired, r.Shed+c.Shed, r.Running+c.Running

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"slices"
 	"syscall"
 
 	"github.com/aem-exec/aem-exec/aem"
@@ -9,29 +10,62 @@ import (
 	"github.com/aem-exec/aem-exec/source"
 )
 
-// answerFire activates jobs without an event of their source's having happened. None is activated unless all can be.
+// answerFire activates jobs without an event of their source's having happened. None is activated unless all can be: the room
+// for all is taken at once, so that nobody else has it when their turn comes.
 func (s *Supervisor) answerFire(_ context.Context, peer control.Peer, req control.Request) control.Reply {
-	var err error
-	reply := s.withJobs(peer, req, func(jobs []*job) any {
-		if err = s.fireable(jobs); err != nil {
+	taken := map[*gauge]*app{}
+	left := map[*gauge]int64{}
+	return s.touch(peer, req, act{
+		may: func(jobs []*job) error {
+			if err := s.fireable(jobs); err != nil {
+				return err
+			}
+			for _, j := range jobs {
+				reg := s.jobs.registration(j)
+				for _, g := range reg.app.places(reg.counted) {
+					g.Add(1)
+					taken[g] = reg.app
+					left[g]++
+				}
+			}
+			for g, a := range taken {
+				if !g.Room(1) {
+					s.holdAtLimit(a, g, "")
+				}
+			}
 			return nil
-		}
-		fired := make([]control.Touched, len(jobs))
-		for i, j := range jobs {
+		},
+		do: func(j *job, t *control.Touched) {
 			reg := s.jobs.registration(j)
+			for _, g := range reg.app.places(reg.counted) {
+				g.Add(-1)
+				left[g]--
+			}
+			if s.phase != running {
+				return
+			}
 			e := s.NewEvent(reg.spec.Source.Type())
+			t.Event = e.ID
 			s.activate(j, reg, e)
-			fired[i] = control.Touched{ID: j.id, Job: reg.name(), Event: e.ID}
-		}
-		return fired
+		},
+		after: func() { // of jobs that are gone
+			for g, a := range taken {
+				g.Add(-left[g])
+				s.releaseAtLimit(a, []*gauge{g})
+			}
+		},
 	})
-	if err != nil {
-		return refusal(req.Op, err)
-	}
-	return reply
+}
+
+// places are those of an activation's limits that are counted by one.
+func (a *app) places(counted []*gauge) []*gauge {
+	return slices.DeleteFunc(slices.Clone(counted), func(g *gauge) bool { return g == &a.gauges.bytes })
 }
 
 func (s *Supervisor) fireable(jobs []*job) error {
+	if s.phase != running {
+		return errStopping
+	}
 	ids := make([]aem.JobID, len(jobs))
 	for i, j := range jobs {
 		reg := s.jobs.registration(j)
@@ -52,9 +86,6 @@ func (s *Supervisor) Fire(ctx context.Context, app, event string, facts []aem.Fa
 }
 
 func (s *Supervisor) fire(w *waiter, app, event string, facts []aem.Fact, data []byte) (control.Emitted, error) {
-	if s.phase != running {
-		return control.Emitted{}, errStopping
-	}
 	jobs, err := s.selected(control.Peer{}, control.Request{Op: control.OpFire, Selectors: []control.Selector{{App: app, Event: event}}})
 	if err == nil {
 		err = s.fireable(jobs)

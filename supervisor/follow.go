@@ -164,7 +164,7 @@ func (s *Supervisor) ruled(j *job, reg *registration, was *Registration) {
 	is := reg.spec
 	delete(s.latest, j.id)
 	if is.Priority != was.Priority {
-		s.setPriority(j, is.Priority)
+		s.setPriority(is.Priority, j)
 	}
 	if is.Filter != was.Filter {
 		j.narrowed = false
