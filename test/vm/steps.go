@@ -31,7 +31,7 @@ var tested = []tests{
 	{pkg: "executor"},
 	{pkg: "supervisor", run: contained, old: true},
 	{pkg: "test/sdk", run: "^Test(SecondFilter|ArenaGrowsUnder|HandlersHaveNoOther|CopyOfTheContext|ZygoteUnderLimits|ForkThatIsRefused)"},
-	{pkg: "test/attach", run: "^Test(ProgramRegisters|KilledProgram|ExecBetween|WhoMay|OwnSockets|Inheritance)", old: true},
+	{pkg: "test/attach", run: "^Test(ProgramRegisters|KilledProgram|ExecBetween|WhoMay|OwnSockets|Inheritance|HandlerAttaches)", old: true},
 	{pkg: "test", run: "^TestAttacks|^TestMemoryRunsOut", old: true},
 }
 
