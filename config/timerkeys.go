@@ -31,7 +31,7 @@ func timerType(e *event) eventType {
 		oneOf = append(oneOf, needs(key))
 	}
 	return eventType{
-		name: "timer", doc: "Time passes. Exactly one of `after`, `every`, `at` and `cron`. Never early; what falls due within 50 µs after others is told together, at the end of them.", spec: func() source.Spec { return e.timer },
+		name: "timer", doc: "Time passes. Exactly one of `after`, `every`, `at` and `cron`. Never early; what falls due within 50 µs after others is told together, at the end of them, and where timers are dense within 250 µs.", spec: func() source.Spec { return e.timer },
 		rules: object{"oneOf": oneOf},
 		keys: []key{
 			{"after", duration(&t.After, 1), nil, "Once, so long after the job's start."},

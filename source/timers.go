@@ -63,9 +63,10 @@ type clock struct {
 	frozen  int64 // what it shows within Batch, 0 outside
 	alarm   timing.Alarm
 	alarmAt int64
-	told    int64  // when timers were due last, as timing.Now gives it
-	reached int64  // the same by this clock
-	expire  func() // made once: a method value made anew costs an allocation
+	told    int64         // when timers were due last, as timing.Now gives it
+	reached int64         // the same by this clock
+	pause   time.Duration // from told until others are looked for
+	expire  func()        // made once: a method value made anew costs an allocation
 }
 
 const (
@@ -73,9 +74,13 @@ const (
 	timerBatch = 256
 	// takenAtOnce is how many of them are fetched from memory side by side: each alone would be waited for.
 	takenAtOnce = 64
-	// timerPause is from when timers were due to when others are looked for: what falls due within it is told together,
+	// timerPause is from when a timer was due to when others are looked for: what falls due within it is told together,
 	// however dense timers are. It is what the kernel adds to the waits of any process by default.
 	timerPause = 50 * time.Microsecond
+	// timerPauseEach is how much longer the pause is for each of the timers that were, and timerPauseMost the longest: the
+	// denser they are, the more go with one look.
+	timerPauseEach = 10 * time.Microsecond
+	timerPauseMost = 250 * time.Microsecond
 )
 
 func newTimers(e Env) *timers {
@@ -278,7 +283,7 @@ func (s *timers) wakeAt(c *clock, at int64) {
 	c.alarmAt = at
 	wait := time.Duration(at - c.now())
 	if at > c.reached { // the rest is for the next turn, see timerBatch
-		wait = max(wait, timerPause-time.Duration(timing.Now()-c.told))
+		wait = max(wait, c.pause-time.Duration(timing.Now()-c.told))
 	}
 	s.env.Alarms.After(&c.alarm, max(0, wait), c.expire)
 }
@@ -289,10 +294,12 @@ func (s *timers) expire(c *clock) {
 	if c == s.clocks[RealtimeClock] {
 		wall = now // so that what is scheduled is told to the nanosecond
 	}
+	c.pause = timerPause
 	for range timerBatch / takenAtOnce {
 		taken := s.take(c, now)
 		if len(taken) > 0 {
 			c.told, c.reached = timing.Now(), now
+			c.pause = min(c.pause+time.Duration(len(taken))*timerPauseEach, timerPauseMost)
 		}
 		for _, slot := range taken {
 			s.fire(slot, now, wall)
