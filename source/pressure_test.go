@@ -89,9 +89,22 @@ func TestPressureIsTold_R020_R174(t *testing.T) {
 	c.work()
 	d.until(t, "told twice", func() bool { return told(0, "high") >= 2 })
 	c.rest()
-	d.until(t, "told that it is over", func() bool { return told(1, "clear") == 1 })
-	if n := told(1, "high"); n != 1 || told(0, "clear") != 0 {
-		t.Errorf("the beginning was told %d times", n)
+	changes := func() (states []string) {
+		for _, e := range d.detected {
+			if e.job == 1 {
+				states = append(states, e.text("state"))
+			}
+		}
+		return states
+	}
+	d.until(t, "told that it is over", func() bool { all := changes(); return len(all) > 0 && all[len(all)-1] == "clear" })
+	for i, state := range changes() { // the kernel may leave a pause that is longer than clear
+		if want := []string{"high", "clear"}[i%2]; state != want {
+			t.Errorf("told %v", changes())
+		}
+	}
+	if told(0, "clear") != 0 {
+		t.Error("an end was told that was not asked for")
 	}
 	f := d.detected[0].facts()
 	if f["resource"] != "cpu" || f["total"] == "0" || f["avg"] == "" || f["avg_minute"] == "" || f["avg_long"] == "" {
